@@ -1,0 +1,89 @@
+# Everything a contributor or the CI runs. Needs Python >= 3.11 with venv, and make.
+#
+# Environments live in .venv (newest dependencies) and .venv-lowest (the oldest that
+# pyproject.toml admits); .stamps remembers what is installed, so a second run is quick.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+WORKERS ?= 2
+# More words for pytest: make test PYTEST_ARGS="-k breaker -x"
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+LOWEST := .venv-lowest/bin
+PIP_QUIET := --quiet --disable-pip-version-check --no-input
+
+# What runs on the lowest dependencies: the rooms that touch them. The core and the
+# drivers import nothing but Python, and the servers of `real` tests do not change.
+LOWEST_TESTS := $(wildcard tests/policy tests/botocore tests/grpc tests/telemetry tests/spec)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint unit lowest conformance coverage bench servers clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' \
+		| while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+demo: .stamps/newest ## show what the library does, against real clients, in a minute
+	$(BIN)/python -m examples.demo
+
+test: servers lint unit lowest ## everything that CI runs
+	@echo "make test: all passed"
+
+lint: .stamps/newest ## format, lint, layers, types by mypy --strict and pyright
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+unit: .stamps/newest servers ## all tests, examples and documentation blocks
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lowest: .stamps/lowest servers ## the rooms that touch dependencies, on the oldest ones
+	$(LOWEST)/python -m pytest -n $(WORKERS) -m "not real" $(LOWEST_TESTS) $(PYTEST_ARGS)
+
+conformance: .stamps/newest .stamps/lowest ## botocore's own tests with us installed
+	$(BIN)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
+	$(LOWEST)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
+
+coverage: .stamps/newest servers ## branch coverage of all tests
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: .stamps/newest ## what a call costs
+	$(BIN)/python -m benchmarks
+
+servers:
+	@tools/install_servers.sh
+
+clean: ## remove environments, caches and results
+	rm -rf .venv .venv-lowest .stamps .conformance .coverage .coverage.* .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip is raised first: older ones know no dependency groups.
+.stamps/newest: pyproject.toml Makefile | .stamps/python
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install $(PIP_QUIET) --upgrade --editable '.[all]' --group dev
+	@touch $@
+
+.stamps/lowest: pyproject.toml tests/lowest.txt Makefile | .stamps/python
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
+	$(LOWEST)/python -m pip install $(PIP_QUIET) --constraint tests/lowest.txt \
+		--editable '.[all]' --group test
+	@touch $@
+
+.stamps/python:
+	@mkdir -p .stamps
+	@test -n "$(PYTHON)" || { \
+		echo "No Python >= 3.11 with the venv module was found on PATH." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@touch $@

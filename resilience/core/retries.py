@@ -1,0 +1,193 @@
+"""Whether, why and when a failed attempt is repeated.
+
+The rules of one call after its first failure live here: codes with limits of their
+own, backoff, pushback, budget, fit. Made at the first failure, so that healthy calls
+pay nothing. Owned by one call.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .backoff import Backoff, with_pushback
+from .binding import Binding
+from .classify import verdict
+from .outcome import Outcome
+from .policy import BackoffPolicy, RetryPolicy
+from .record import Reason
+from .target import Facts, Idempotency
+
+MAX_FREE_ATTEMPTS = 100
+"""Repeats of unprocessed work in one call (grpc-java allows 1000 local ones)."""
+LONGEST_HINT_S = 60.0
+"""No wait that a server asks for holds a call longer, where no breaker says less."""
+
+
+class Next(NamedTuple):
+    """What follows a failed attempt."""
+
+    reason: Reason
+    wait_s: float | None = None
+    """Until the next attempt; None: there is none."""
+    budget_would_deny: bool = False
+    """An observing budget would have denied it."""
+
+
+class Retries:
+    """The retry state of one call. Owned by one call."""
+
+    __slots__ = (
+        "_backoffs",
+        "_binding",
+        "_by_code",
+        "_cost",
+        "_facts",
+        "_free_next",
+        "_idempotency",
+        "_n",
+        "_rng",
+        "free",
+        "last",
+    )
+
+    def __init__(
+        self,
+        binding: Binding,
+        facts: Facts,
+        idempotency: Idempotency,
+        rng: Callable[[], float],
+    ) -> None:
+        self._binding = binding
+        self._facts = facts
+        self._idempotency = idempotency
+        self._rng = rng
+        self._by_code: dict[str, int] = {}
+        self._backoffs: dict[BackoffPolicy, Backoff] = {}
+        self._n = 0
+        self._cost: int | None = None
+        self._free_next = False
+        self.free = 0
+        """Repeats of unprocessed work so far."""
+        self.last: Outcome | None = None
+        """How the newest attempt failed."""
+
+    def after(
+        self,
+        outcome: Outcome,
+        host_wait_s: float | None,
+        number: int,
+        deadline: float | None,
+        now: float,
+    ) -> Next:
+        """What follows attempt *number*, which failed with *outcome*."""
+        self.last = outcome
+        self._free_next = False
+        self._by_code[outcome.code] = self._by_code.get(outcome.code, 0) + 1
+        if deadline is not None and deadline <= now:
+            return Next("deadline")
+        if self._facts.host_decides:
+            return self._as_host_proposes(outcome, host_wait_s, deadline, now)
+        retry = self._binding.policy.retry
+        if retry is None:
+            return Next("not-retryable")
+        answer = verdict(outcome, retry, self._idempotency)
+        if not answer.repeat:
+            return Next(answer.reason)
+        if answer.free and self.free < MAX_FREE_ATTEMPTS:
+            self._free_next = True
+            return self._if_it_fits("unprocessed", 0.0, deadline, now)
+        if self._is_exhausted(retry, outcome, number):
+            return Next("attempts-exhausted")
+        return self._paid(outcome, retry, deadline, now)
+
+    def _is_exhausted(self, retry: RetryPolicy, outcome: Outcome, number: int) -> bool:
+        rule = retry.codes.get(outcome.code)
+        if rule is not None and rule.max_attempts is not None:
+            # The limit of a code counts the attempts that ended in it.
+            if self._by_code[outcome.code] >= rule.max_attempts:
+                return True
+        return number - self.free >= retry.max_attempts
+
+    def _paid(
+        self, outcome: Outcome, retry: RetryPolicy, deadline: float | None, now: float
+    ) -> Next:
+        """An ordinary repeat: it costs budget, and waits."""
+        binding = self._binding
+        budget, breaker = binding.budget, binding.breaker
+        denied = budget is not None and not budget.allows(outcome, now)
+        if denied and binding.budget_acts:
+            return Next("retry-budget")
+        if breaker is not None and binding.breaker_acts and not breaker.allows_retries:
+            return Next("breaker-open")
+        wait = with_pushback(outcome, self.own_wait(outcome, retry), self._rng)
+        asked = outcome.pushback_s
+        if asked is not None:
+            if outcome.pushback_form == "exact":
+                self._n = 0  # gRFC A6: the exponent starts again
+            longest = LONGEST_HINT_S if breaker is None else breaker.policy.max_open_for_s
+            if outcome.pushback_form != "clamped" and asked > longest:
+                return Next("pushback")
+        return self._if_it_fits("retry", wait, deadline, now)._replace(
+            budget_would_deny=denied
+        )
+
+    def _as_host_proposes(
+        self,
+        outcome: Outcome,
+        host_wait_s: float | None,
+        deadline: float | None,
+        now: float,
+    ) -> Next:
+        """The host library proposes; time and a declared idempotency may veto."""
+        if host_wait_s is None:
+            return Next("host")
+        is_declared = self._binding.policy.idempotency != "auto"
+        if is_declared and outcome.reached != "no" and self._idempotency == "none":
+            return Next("idempotency")
+        return self._if_it_fits("host", host_wait_s, deadline, now)
+
+    def _if_it_fits(
+        self, reason: Reason, wait: float, deadline: float | None, now: float
+    ) -> Next:
+        if deadline is not None:
+            expected = self._binding.scope.latency.expected_s
+            if now + wait + expected >= deadline:
+                return Next("deadline")
+        return Next(reason, wait)
+
+    def own_wait(self, outcome: Outcome, retry: RetryPolicy) -> float:
+        """The policy's wait after *outcome*, without what the server asked for."""
+        self._n += 1
+        n, policy = self._n, retry.backoff
+        rule = retry.codes.get(outcome.code)
+        if rule is not None and rule.backoff is not None:
+            n, policy = self._by_code[outcome.code], rule.backoff
+        elif outcome.kind == "overload" and retry.overload_backoff is not None:
+            policy = retry.overload_backoff
+        backoff = self._backoffs.get(policy)
+        if backoff is None:
+            backoff = self._backoffs[policy] = Backoff(policy)
+        return backoff.wait(n, self._rng)
+
+    def pay(self, now: float) -> bool:
+        """A repeat is due: take what it costs. False: the budget denies it."""
+        binding, last = self._binding, self.last
+        if self._free_next:
+            self.free += 1
+            return True
+        host = binding.mode != "enforce" or self._facts.host_decides
+        if binding.budget is None or last is None or host:
+            return True
+        self._cost = binding.budget.withdraw(last, now)
+        return self._cost is not None or not binding.budget_acts
+
+    def give_back(self, now: float) -> None:
+        """The repeat that was paid for is not made after all."""
+        budget, cost = self._binding.budget, self._cost
+        if budget is not None and cost:
+            budget.refund(cost, now)
+        self._cost = None
+
+    @property
+    def cost(self) -> int | None:
+        """What the last repeat took from the budget; None: nothing was taken."""
+        return self._cost

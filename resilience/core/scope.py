@@ -1,0 +1,114 @@
+"""Which state is shared: a bounded registry of scopes, least recently used out.
+
+A scope is a name (`grpc:target=cart`). Under one name each set of parameters has its
+own state, so methods that tune a breaker differently do not fight over one, and state
+survives a reload unless its own parameters changed. Safe to share between threads;
+looked at when a binding is made, not on each call.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from .breaker import Breaker
+from .budget import RetryBudget, make_budget
+from .latency import Latency
+from .policy import BreakerPolicy, BudgetPolicy
+from .target import Target
+
+EVICT_SHARE = 16
+"""One of this many is evicted at once, so that finding them is paid rarely."""
+
+
+class Scope:
+    """The state that calls of one scope share."""
+
+    __slots__ = ("breakers", "budgets", "key", "last_used", "latency")
+
+    def __init__(self, key: str, now: float) -> None:
+        self.key = key
+        self.breakers: dict[BreakerPolicy, Breaker] = {}
+        self.budgets: dict[BudgetPolicy, RetryBudget] = {}
+        self.latency = Latency()
+        self.last_used = now
+        """Written by each call; a lost update costs nothing."""
+
+    def breaker(self, policy: BreakerPolicy) -> Breaker:
+        """The breaker of these parameters; the mode is not one of them."""
+        policy = replace(policy, mode="enforce")
+        found = self.breakers.get(policy)
+        return found or self.breakers.setdefault(policy, Breaker(policy, self.key))
+
+    def budget(self, policy: BudgetPolicy) -> RetryBudget:
+        """The retry budget of these parameters; the mode is not one of them."""
+        policy = replace(policy, mode="enforce")
+        found = self.budgets.get(policy)
+        return found or self.budgets.setdefault(policy, make_budget(policy))
+
+    def renew(self) -> None:
+        """Make all locks new, after a fork."""
+        for breaker in self.breakers.values():
+            breaker.renew()
+        for budget in self.budgets.values():
+            budget.renew()
+
+
+def scope_key(target: Target, dimensions: tuple[str, ...]) -> str:
+    """The name of a scope: protocol, then each dimension with its value."""
+    parts = [f"{name}={target.dimension(name)}" for name in dimensions]
+    return f"{target.protocol}:{','.join(parts)}"
+
+
+class Scopes:
+    """All scopes of an engine."""
+
+    def __init__(
+        self,
+        max_scopes: int = 10_000,
+        on_evict: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._scopes: dict[str, Scope] = {}
+        self._max = max_scopes
+        self._on_evict = on_evict
+        self._lock = threading.Lock()
+        self.evicted = 0
+
+    def renew(self) -> None:
+        """Make all locks new, after a fork."""
+        self._lock = threading.Lock()
+        for scope in self._scopes.values():
+            scope.renew()
+
+    def get(self, key: str, now: float) -> Scope:
+        """The scope called *key*, made when it is not there yet."""
+        with self._lock:
+            scope = self._scopes.get(key)
+            if scope is None:
+                evicted = self._make_room_locked()
+                scope = self._scopes[key] = Scope(key, now)
+            else:
+                evicted = False
+            scope.last_used = now
+        if evicted:
+            self._on_evict()
+        return scope
+
+    def _make_room_locked(self) -> bool:
+        if len(self._scopes) < self._max:
+            return False
+        oldest = sorted(self._scopes.values(), key=lambda scope: scope.last_used)
+        for scope in oldest[: max(1, self._max // EVICT_SHARE)]:
+            del self._scopes[scope.key]
+            self.evicted += 1
+        return True
+
+    def find(self, key: str) -> Scope | None:
+        """The scope called *key*, if it is there."""
+        return self._scopes.get(key)
+
+    def __iter__(self) -> Iterator[Scope]:
+        with self._lock:
+            return iter([*self._scopes.values()])
+
+    def __len__(self) -> int:
+        return len(self._scopes)

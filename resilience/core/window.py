@@ -1,0 +1,127 @@
+"""Windows of recent results: the last N calls, or the last seconds in buckets.
+
+A window only counts; what the counts mean is the breaker's business. Its owner holds
+the lock.
+"""
+
+import math
+from collections import deque
+from typing import NamedTuple, Protocol
+
+MAX_BUCKETS = 120
+COLUMNS = 4
+
+
+class Totals(NamedTuple):
+    """What a window holds."""
+
+    calls: int
+    failed: int
+    slow: int
+    slow_failed: int
+
+    @property
+    def failure_ratio(self) -> float:
+        """Failed over all, 0.0-1.0; 0 when there are no calls."""
+        return self.failed / self.calls if self.calls else 0.0
+
+    @property
+    def slow_ratio(self) -> float:
+        """Slow over all, 0.0-1.0; 0 when there are no calls."""
+        return self.slow / self.calls if self.calls else 0.0
+
+
+class Window(Protocol):
+    """What a breaker needs of a window. Not thread safe: the owner locks."""
+
+    def add(self, now: float, *, failed: bool, slow: bool) -> None:
+        """Count one result."""
+
+    def totals(self, now: float) -> Totals:
+        """What is inside at *now*."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+
+class CountWindow:
+    """The last *size* results."""
+
+    __slots__ = ("_failed", "_results", "_size", "_slow", "_slow_failed")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._results: deque[tuple[bool, bool]] = deque()
+        self._failed = self._slow = self._slow_failed = 0
+
+    def add(self, now: float, *, failed: bool, slow: bool) -> None:  # noqa: ARG002 - the protocol's
+        """Count one result; the oldest one leaves a full window."""
+        if len(self._results) == self._size:
+            self._count(*self._results.popleft(), by=-1)
+        self._results.append((failed, slow))
+        self._count(failed, slow, by=1)
+
+    def _count(self, failed: bool, slow: bool, *, by: int) -> None:  # noqa: FBT001 - a stored pair
+        self._failed += by * failed
+        self._slow += by * slow
+        self._slow_failed += by * (failed and slow)
+
+    def totals(self, now: float) -> Totals:  # noqa: ARG002 - the protocol's
+        """What is inside."""
+        return Totals(len(self._results), self._failed, self._slow, self._slow_failed)
+
+
+class TimeWindow:
+    """The last *seconds*, in buckets of about a second, the running one included."""
+
+    __slots__ = ("_bucket_s", "_cells", "_index", "_size", "_totals")
+
+    def __init__(self, seconds: float) -> None:
+        self._size = min(MAX_BUCKETS, max(1, math.ceil(seconds)))
+        self._bucket_s = seconds / self._size
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        # One flat list: calls, failed, slow, slow and failed of each bucket.
+        self._cells = [0] * (COLUMNS * self._size)
+        self._totals = [0] * COLUMNS
+        self._index = -1
+
+    def _turn_to(self, index: int) -> None:
+        first = max(self._index + 1, index - self._size + 1)
+        for stale in range(first, index + 1):
+            at = stale % self._size * COLUMNS
+            for column in range(COLUMNS):
+                self._totals[column] -= self._cells[at + column]
+                self._cells[at + column] = 0
+        self._index = index
+
+    def add(self, now: float, *, failed: bool, slow: bool) -> None:
+        """Count one result in the bucket of *now*; time never goes back."""
+        index = int(now / self._bucket_s)
+        if index > self._index:
+            self._turn_to(index)
+        at = self._index % self._size * COLUMNS
+        self._cells[at] += 1
+        self._totals[0] += 1
+        if failed:
+            self._cells[at + 1] += 1
+            self._totals[1] += 1
+        if slow:
+            self._cells[at + 2] += 1
+            self._totals[2] += 1
+        if failed and slow:
+            self._cells[at + 3] += 1
+            self._totals[3] += 1
+
+    def totals(self, now: float) -> Totals:
+        """What is inside at *now*."""
+        index = int(now / self._bucket_s)
+        if index > self._index:
+            self._turn_to(index)
+        return Totals(*self._totals)

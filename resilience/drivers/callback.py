@@ -1,0 +1,115 @@
+"""Drive one call by callbacks: nobody blocks, no thread belongs to the call.
+
+For `.future()`: attempts end on any thread and report here; waits are entries of the
+engine's one timer. Events are taken one after the other; an event that comes while
+another is being taken (on any thread, or from inside a callback) waits in a queue, and
+no lock is held while `start`, `cancel` or `finish` runs.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from resilience.core.call import Call
+from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
+from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
+from resilience.core.outcome import Outcome
+
+from .host import Host
+from .timer import Handle
+
+
+class CallbackDriver:
+    """Drives one call. Safe to share between threads."""
+
+    __slots__ = (
+        "_busy",
+        "_call",
+        "_cancel",
+        "_events",
+        "_finish",
+        "_handle",
+        "_host",
+        "_lock",
+        "_start",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        start: Callable[[StartAttempt], None],
+        cancel: Callable[[int], None],
+        finish: Callable[[Finish], None],
+        host: Host,
+    ) -> None:
+        """Make the driver; `begin` starts the call.
+
+        Args:
+            call: a new call; this driver owns it from here.
+            start: launches an attempt and returns at once; its end goes to `done`.
+            cancel: stops the attempt of that number.
+            finish: receives the end, exactly once.
+            host: clock, timer and sinks.
+        """
+        self._call = call
+        self._start = start
+        self._cancel = cancel
+        self._finish = finish
+        self._host = host
+        self._events: deque[Event] = deque()
+        self._busy = False
+        self._handle: Handle | None = None
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """The call arrives."""
+        self._take(ARRIVED)
+
+    def done(self, number: int, outcome: Outcome) -> None:
+        """Attempt *number* ended. Any thread may say so."""
+        self._take(AttemptDone(number, outcome))
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """The caller is gone: attempt or wait ends now. Harmless after the end."""
+        self._take(CallerGone(reason))
+
+    def _take(self, event: Event) -> None:
+        with self._lock:
+            self._events.append(event)
+            if self._busy:
+                return
+            self._busy = True
+        while True:
+            with self._lock:
+                if not self._events:
+                    self._busy = False
+                    return
+                event = self._events.popleft()
+            try:
+                self._apply(self._call.advance(event, self._host.now()))
+            except BaseException:
+                with self._lock:
+                    self._busy = False
+                raise
+
+    def _apply(self, step: Step) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()
+        if step.records:
+            self._host.emit(step.records)
+        starts = False
+        for command in step.commands:
+            match command:
+                case StartAttempt():
+                    starts = True
+                    self._start(command)
+                case CancelAttempt():
+                    self._cancel(command.number)
+                case Finish():
+                    self._finish(command)
+                    return
+        due = step.wake_at
+        # While an attempt runs its transport times it: no timer entry for healthy calls.
+        if due is not None and not starts:
+            self._handle = self._host.timer.at(due, lambda: self._take(Woke(due)))

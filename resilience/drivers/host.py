@@ -1,0 +1,96 @@
+"""For hosts that run their own loop and sleep themselves (botocore).
+
+Also the port that every driver plugs into: the clock, the sinks and the sleep that an
+engine lends to the drivers of its calls.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from resilience.core.call import Call
+from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
+from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Woke
+from resilience.core.outcome import Outcome
+from resilience.core.record import Record
+
+from .timer import Timer
+
+
+class Host(Protocol):
+    """What a driver needs of the engine. Safe to share between threads."""
+
+    now: Callable[[], float]
+    """Monotonic seconds."""
+    sleep: Callable[[float], None]
+    """Blocks the calling thread for that many seconds."""
+    asleep: Callable[[float], Awaitable[None]]
+    """The same for the running task."""
+
+    def emit(self, records: tuple[Record, ...]) -> None:
+        """Hand records to the sinks; never raises."""
+
+    @property
+    def timer(self) -> Timer:
+        """The engine's one timer thread, started when it is first asked for."""
+
+
+class Answer(NamedTuple):
+    """What the host does next."""
+
+    start: StartAttempt | None = None
+    finish: Finish | None = None
+    wait_s: float | None = None
+    """Sleep this long, then call `woke`."""
+
+
+class HostLoop:
+    """Drives one call for a host that owns the loop. Owned by one thread or task."""
+
+    __slots__ = ("_call", "_host", "_wake_at", "finished")
+
+    def __init__(self, call: Call, host: Host) -> None:
+        self._call = call
+        self._host = host
+        self._wake_at: float | None = None
+        self.finished: Finish | None = None
+        """The end of the call, once there is one."""
+
+    def arrive(self) -> Answer:
+        """The call arrived."""
+        now = self._host.now()
+        return self._answer(self._call.advance(ARRIVED, now), now)
+
+    def done(
+        self, number: int, outcome: Outcome, host_wait_s: float | None = None
+    ) -> Answer:
+        """Attempt *number* ended; the host itself would wait *host_wait_s*."""
+        now = self._host.now()
+        event = AttemptDone(number, outcome, host_wait_s)
+        return self._answer(self._call.advance(event, now), now)
+
+    def woke(self) -> Answer:
+        """The wait of the last answer is over."""
+        now = self._host.now()
+        due = now if self._wake_at is None else self._wake_at
+        return self._answer(self._call.advance(Woke(due), now), now)
+
+    def gone(self, reason: str = "cancelled") -> None:
+        """The caller is gone, whatever happened; harmless after the end."""
+        now = self._host.now()
+        self._answer(self._call.advance(CallerGone(reason), now), now)
+
+    def _answer(self, step: Step, now: float) -> Answer:
+        self._wake_at = step.wake_at
+        if step.records:
+            self._host.emit(step.records)
+        for command in step.commands:
+            match command:
+                case StartAttempt():
+                    return Answer(start=command)
+                case Finish():
+                    self.finished = command
+                    return Answer(finish=command)
+                case CancelAttempt():
+                    pass  # the host's own timeouts end its attempts
+        wait = None if step.wake_at is None else max(0.0, step.wake_at - now)
+        return Answer(wait_s=wait)

@@ -1,0 +1,100 @@
+"""One daemon thread that runs short functions at given moments.
+
+All pending waits of `.future()` calls share it: a heap entry each, no thread each.
+Functions must not block; what they raise is reported and swallowed.
+"""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+
+
+class Handle:
+    """A function that is due. Safe to share between threads."""
+
+    __slots__ = ("fn",)
+
+    def __init__(self, fn: Callable[[], None]) -> None:
+        self.fn: Callable[[], None] | None = fn
+
+    def cancel(self) -> None:
+        """Do not run it; harmless when it has run."""
+        self.fn = None
+
+
+class Timer:
+    """A heap of due functions and the thread that runs them.
+
+    Safe to share between threads. The thread starts with the first entry.
+    """
+
+    def __init__(
+        self, now: Callable[[], float], on_error: Callable[[Exception], None]
+    ) -> None:
+        self._now = now
+        self._on_error = on_error
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget entries, lock and thread, after a fork."""
+        self._heap: list[tuple[float, int, Handle]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def at(self, when: float, fn: Callable[[], None]) -> Handle:
+        """Run *fn* on the timer's thread at *when* (monotonic seconds), not earlier."""
+        handle = Handle(fn)
+        with self._changed:
+            heapq.heappush(self._heap, (when, next(self._order), handle))
+            if self._thread is None:
+                self._closed = False
+                self._thread = threading.Thread(
+                    target=self._run, name="resilience-timer", daemon=True
+                )
+                self._thread.start()
+            if self._heap[0][2] is handle:
+                self._changed.notify()
+        return handle
+
+    def close(self) -> None:
+        """Stop the thread; entries that are left do not run."""
+        with self._changed:
+            self._closed = True
+            self._heap.clear()
+            self._changed.notify()
+            thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1.0)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def _run(self) -> None:
+        while True:
+            fn = self._next_due()
+            if fn is None:
+                return
+            try:
+                fn()
+            except Exception as error:  # noqa: BLE001 - it must not kill the others
+                self._on_error(error)
+
+    def _next_due(self) -> Callable[[], None] | None:
+        """Wait for the next function; None: closed."""
+        with self._changed:
+            while not self._closed:
+                while self._heap and self._heap[0][2].fn is None:
+                    heapq.heappop(self._heap)
+                wait = None
+                if self._heap:
+                    wait = self._heap[0][0] - self._now()
+                    if wait <= 0:
+                        fn = heapq.heappop(self._heap)[2].fn
+                        if fn is not None:
+                            return fn
+                        continue
+                self._changed.wait(wait)
+            return None

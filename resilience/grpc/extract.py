@@ -1,0 +1,211 @@
+"""From gRPC's native errors to outcomes: the only place that reads a native status.
+
+What a row of `table.py` claims by its text alone is believed only when somebody else
+agrees: the channel's own state, Envoy's headers, or the policy
+(`trust_transport_details`). Otherwise the call may have reached the server.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import grpc
+
+from resilience.core.outcome import Outcome
+from resilience.errors import Rejected
+from resilience.report import report
+
+from .connectivity import Witness
+from .metadata import pairs
+from .pushback import pushback
+from .table import ANSWER, ATTEMPT_TIMEOUT, Row, row_for
+
+MAX_MESSAGE = 256
+"""Characters of details kept for logs and notes; details are not to be trusted."""
+_MADE_BY_PYTHON = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
+"""Codes of grpcio's own Python layer: serializers, interceptors, local cancellation."""
+_PEER = re.compile(r"\b(?:ipv4:[0-9.]+:[0-9]+|ipv6:\S+?\]:[0-9]+|unix:[^:\s]+)")
+_EARLY_S = 0.01
+_EARLY_RATIO = 0.05
+"""An attempt's deadline may be met this much too early: grpcio keeps it on the wall
+clock, and the server's copy of it runs from an earlier moment."""
+
+
+class Attempt(NamedTuple):
+    """What the adapter knows about the attempt that failed."""
+
+    timeout_s: float | None
+    """What it was given; None: no limit."""
+    elapsed_s: float
+    witness: Witness
+    trusts_details: bool
+
+
+class _Envoy(NamedTuple):
+    """What Envoy's headers say; all False where there is no Envoy."""
+
+    overloaded: bool
+    made_it: bool
+    """The reply is Envoy's own: no application was behind it."""
+    passed_it: bool
+    """The status came from an application, with its headers."""
+
+
+def outcome_of(error: Any, attempt: Attempt) -> Outcome:
+    """What *error*, a finished native call or exception that is not OK, means.
+
+    Never raises for what a server sent; never blocks.
+    """
+    if isinstance(error, Rejected):
+        return Outcome(_code(error), "local", "no", message=clean(error.message))
+    if report(error) is not None:
+        # A protected channel inside has done what could be done; do not multiply it.
+        return Outcome(_code(error), "local", "maybe", message=_message(error))
+    if not isinstance(error, grpc.RpcError):
+        return Outcome(type(error).__name__, "local", "maybe", message=clean(str(error)))
+    code, details = _code(error), _text(error, "details")
+    trailing = _metadata(error, "trailing_metadata")
+    if code == "" or (code in _MADE_BY_PYTHON and not debug_text(error)):
+        name = code or type(error).__name__
+        return Outcome(name, "local", "maybe", message=clean(details))
+    envoy = _envoy(_metadata(error, "initial_metadata"), trailing)
+    row = _row(code, details, envoy, attempt)
+    outcome = _from_row(row, code, details, envoy, attempt)
+    asked = pushback(trailing)
+    if asked is None:
+        return outcome
+    outcome = outcome._replace(pushback_s=asked[0], pushback_form=asked[1])
+    return _as_overload(outcome) if asked[0] >= 0 else outcome
+
+
+def explanation(error: Any) -> str:
+    """Likely cause and remedy of a permanent *error*; empty when none is known."""
+    row = row_for(_code(error), _text(error, "details"))
+    return f"likely cause: {row.cause}; remedy: {row.remedy}" if row.cause else ""
+
+
+def clean(text: str) -> str:
+    """*text* from outside, safe to print: escaped, and cut to `MAX_MESSAGE`."""
+    kept = text[:MAX_MESSAGE]
+    if not kept.isprintable():
+        kept = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
+            for c in kept
+        )[:MAX_MESSAGE]
+    return kept if len(text) <= MAX_MESSAGE else kept[: MAX_MESSAGE - 3] + "..."
+
+
+def _message(error: Any) -> str:
+    return clean(_text(error, "details"))
+
+
+def _row(code: str, details: str, envoy: _Envoy, attempt: Attempt) -> Row:
+    timeout_s = attempt.timeout_s
+    if code == "DEADLINE_EXCEEDED" and timeout_s is not None:
+        slack = max(_EARLY_S, _EARLY_RATIO * timeout_s)
+        if attempt.elapsed_s + slack >= timeout_s:
+            return ATTEMPT_TIMEOUT
+    return ANSWER if envoy.passed_it else row_for(code, details)
+
+
+def _from_row(
+    row: Row, code: str, details: str, envoy: _Envoy, attempt: Attempt
+) -> Outcome:
+    reached, unprocessed, ours = row.reached, row.unprocessed, row.ours
+    if reached == "no" and not _is_confirmed(row, envoy, attempt):
+        reached, unprocessed, ours = "maybe", False, False
+    peer = _PEER.search(details)
+    outcome = Outcome(
+        code,
+        row.kind,
+        reached,
+        unprocessed=unprocessed,
+        ours=ours,
+        timed_out=row is ATTEMPT_TIMEOUT,
+        throttled=row.throttled,
+        message=clean(details),
+        ids=(("peer", peer.group()),) if peer and row.source == "core" else (),
+    )
+    if envoy.overloaded:
+        reached = "no" if envoy.made_it else "maybe"
+        return outcome._replace(kind="overload", reached=reached, throttled=True)
+    return outcome
+
+
+def _is_confirmed(row: Row, envoy: _Envoy, attempt: Attempt) -> bool:
+    """May it be believed that the attempt was not acted upon?"""
+    if row.source == "server" or attempt.trusts_details or envoy.made_it:
+        return True
+    if row.source == "proxy":
+        return False
+    state = attempt.witness()
+    if row.unprocessed:
+        # The connection that told us so is closing or gone; a relayed text comes over
+        # one that is fine.
+        return state in ("IDLE", "CONNECTING", "TRANSIENT_FAILURE")
+    return state == "TRANSIENT_FAILURE"
+
+
+def _as_overload(outcome: Outcome) -> Outcome:
+    """An answer that names the time to come back at is about load."""
+    if outcome.kind not in ("application", "transport"):
+        return outcome
+    if outcome.code == "RESOURCE_EXHAUSTED":
+        reached = "no" if outcome.pushback_form == "exact" else "maybe"
+        return outcome._replace(kind="overload", reached=reached, throttled=True)
+    if outcome.code == "UNAVAILABLE" and not outcome.unprocessed:
+        reached = "no" if outcome.reached == "no" else "maybe"
+        return outcome._replace(kind="overload", reached=reached, throttled=True)
+    return outcome
+
+
+def _envoy(initial: Any, trailing: Any) -> _Envoy:
+    """Envoy marks each reply; one that an application made has the upstream's time.
+
+    A status that follows an application's headers may still be Envoy's own reset, so
+    only headers that came together with the status testify for the application.
+    """
+    late = {name: value for name, value in pairs(trailing)}
+    early = {name for name, _ in pairs(initial)}
+    overloaded = "x-envoy-overloaded" in late
+    timed = "x-envoy-upstream-service-time"
+    is_envoy = late.get("server") == "envoy"
+    return _Envoy(
+        overloaded=overloaded,
+        made_it=is_envoy and timed not in late and timed not in early,
+        passed_it=timed in late,
+    )
+
+
+def _code(error: Any) -> str:
+    try:
+        return str(error.code().name)
+    except Exception:  # an RpcError without a status, or with a broken one
+        return ""
+
+
+def _text(error: Any, name: str) -> str:
+    try:
+        return str(getattr(error, name)() or "")
+    except Exception:  # not every RpcError has details
+        return ""
+
+
+def _metadata(error: Any, name: str) -> Any:
+    try:
+        return tuple(getattr(error, name)() or ())
+    except Exception:  # not every RpcError has metadata
+        return ()
+
+
+def debug_text(error: Any) -> str:
+    """C-core's own text; empty where Python made the status.
+
+    A locally ended rendezvous waits for ever when it is asked (grpcio 1.85), so its
+    state is read instead; of other futures nothing is asked.
+    """
+    state = getattr(error, "_state", None)
+    if hasattr(state, "debug_error_string"):
+        return str(state.debug_error_string or "")
+    if isinstance(error, grpc.Future):
+        return "" if not hasattr(error, "debug_error_string") else "unasked"
+    return _text(error, "debug_error_string")

@@ -1,0 +1,104 @@
+"""How a call that was refused unsent looks to a gRPC caller.
+
+Only codes that gRFC A54 lets a library make are used here. The trailing metadata asks
+every retry layer above, native ones included, not to repeat the call.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from resilience.core.command import Rejection
+from resilience.errors import Rejected
+
+_CODES = {
+    "deadline": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "breaker-open": grpc.StatusCode.UNAVAILABLE,
+    "limiter": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "retry-budget": grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+_DO_NOT_REPEAT = (("grpc-retry-pushback-ms", "-1"),)
+
+
+class GrpcRejected(Rejected, grpc.RpcError, grpc.Call, grpc.Future):
+    """A gRPC call was refused before anything was sent.
+
+    It is a finished call with a status: `UNAVAILABLE` (breaker open),
+    `RESOURCE_EXHAUSTED` (limiter, budget) or `DEADLINE_EXCEEDED` (no time left).
+    """
+
+    @classmethod
+    def of(cls, rejection: Rejection) -> "GrpcRejected":
+        """The error for what the engine decided."""
+        return cls(
+            rejection.message,
+            reason=rejection.reason,
+            scope=rejection.scope,
+            retry_after_s=rejection.retry_after_s,
+        )
+
+    def code(self) -> grpc.StatusCode:
+        """The status that stands for the reason."""
+        return _CODES.get(self.reason, grpc.StatusCode.UNAVAILABLE)
+
+    def details(self) -> str:
+        """The message."""
+        return self.message
+
+    def initial_metadata(self) -> Any:
+        """Empty: there was no server."""
+        return ()
+
+    def trailing_metadata(self) -> Any:
+        """A pushback that forbids a repeat (gRFC A6)."""
+        return _DO_NOT_REPEAT
+
+    def debug_error_string(self) -> str:
+        """Empty, as for every status that gRPC's core did not make."""
+        return ""
+
+    def is_active(self) -> bool:
+        """False: it ended before it began."""
+        return False
+
+    def time_remaining(self) -> float | None:
+        """None."""
+        return None
+
+    def cancel(self) -> bool:
+        """False: there is nothing to cancel."""
+        return False
+
+    def cancelled(self) -> bool:
+        """False."""
+        return False
+
+    def running(self) -> bool:
+        """False."""
+        return False
+
+    def done(self) -> bool:
+        """True."""
+        return True
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """False: the call has ended, *callback* is not called."""
+        return False
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Raise this error."""
+        raise self
+
+    def exception(self, timeout: float | None = None) -> Exception:
+        """This error."""
+        return self
+
+    def traceback(self, timeout: float | None = None) -> TracebackType | None:
+        """Where it was raised; None when it was not."""
+        return self.__traceback__
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """Call *fn* with this error at once."""
+        fn(self)

@@ -1,0 +1,203 @@
+"""Built-in values, pinned under the name of an edition, each with its reason.
+
+A published edition never changes: a better value gets a new edition. Values here have
+the form they have after reading (times in seconds), and no other file has defaults.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from .words import OFF
+
+Values = Mapping[str, object]
+
+FIRST: Final = "2026.11"
+"""Taken where no edition is written: a new release then changes nothing either."""
+
+_RETRY: Final = {
+    "mode": "enforce",
+    # AWS standard mode and gRFC A6 examples: two repeats catch nearly all blips.
+    "max_attempts": 3,
+    # One order above a network round trip, one below a human's patience.
+    "initial_backoff": 0.1,
+    "max_backoff": 5.0,
+    "backoff_multiplier": 2.0,
+    # Spreads clients over the whole wait: least load on what is recovering.
+    "jitter": "full",
+    "retry_on": ("default",),
+    "codes": {},
+    "overload": OFF,
+}
+
+_BUDGET: Final = {
+    "mode": "enforce",
+    # Finagle's and Linkerd's form: what is added is in proportion to what is asked.
+    "kind": "ratio",
+    "ratio": 0.2,
+    # A rarely used client may still repeat: one retry a second.
+    "min_per_second": 1.0,
+    "ttl": 10.0,
+    # gRFC A6's own example of retryThrottling.
+    "max_tokens": 10.0,
+    "token_ratio": 0.1,
+    # AWS standard retry mode, version 2.1.
+    "capacity": 500,
+    "retry_cost": 14,
+    "throttle_cost": 5,
+    "timeout_cost": 14,
+}
+
+_BREAKER: Final = {
+    "mode": "enforce",
+    "kind": "classic",
+    "scope": ("target",),
+    "window": 30.0,
+    # Below twenty calls a ratio says nothing.
+    "min_calls": 20,
+    "failure_ratio": 0.5,
+    # What is slow is not known before it is measured.
+    "slow_call": OFF,
+    "slow_ratio": 1.0,
+    # Short first, growing: a blip costs a second, an outage is asked every ten.
+    "open_for": 1.0,
+    "max_open_for": 10.0,
+    "probes": 5,
+    "concurrent_probes": 1,
+    "probe_timeout": 10.0,
+    "when_open": "reject",
+    "ramp": OFF,
+    "ramp_aggression": 1.0,
+    "forced": OFF,
+}
+
+_LIMITER: Final = {
+    "mode": "enforce",
+    # A client sees network latency too: loss is the safer signal.
+    "kind": "loss",
+    "initial_limit": 20,
+    "min_limit": 1,
+    "max_limit": 200,
+}
+
+_HEDGING: Final = {
+    "mode": "enforce",
+    # Later than 19 of 20 calls: at most one in twenty is sent twice.
+    "hedging_delay": "p95",
+    "max_hedges": 1,
+    "max_extra_load": 0.05,
+    "min_samples": 20,
+}
+
+_RULE: Final = {
+    # The first law: a call that succeeds without us is never cut short by a value
+    # that nobody wrote.
+    "timeout": OFF,
+    "attempt_timeout": OFF,
+    "first_message_timeout": OFF,
+    "idle_timeout": OFF,
+    "idempotency": "auto",
+    "criticality": "critical",
+    "retry": _RETRY,
+    "retry_budget": _BUDGET,
+    "breaker": _BREAKER,
+    "limiter": OFF,
+    "hedging": OFF,
+    # draft-ietf-httpapi-idempotency-key-header, in gRPC's lower case.
+    "key_header": "idempotency-key",
+    # A relaying server can repeat a refusal's very words.
+    "trust_transport_details": False,
+    "native_retries": {"max_attempts": 1},
+    "owner": "",
+    "profile": "none",
+}
+
+_PROTOCOL: Final[Mapping[str, Values]] = {
+    "grpc": {
+        "retry": {
+            "codes": {
+                # Reserved for serious faults: one retry, late and alone.
+                "INTERNAL": {
+                    "max_attempts": 2,
+                    "initial_backoff": 1.0,
+                    "jitter": "equal",
+                }
+            }
+        }
+    },
+    # One service in one region fails as a whole; finer scopes are the user's to name.
+    "aws": {"breaker": {"scope": ("service", "region")}, "profile": "aws-standard-2.1"},
+    "app": {},
+}
+
+_RETRY_ON: Final[Mapping[str, frozenset[str]]] = {
+    "grpc": frozenset({"UNAVAILABLE", "INTERNAL"}),
+    # Transient and throttling answers are tried again by kind, modelled ones as marked.
+    "aws": frozenset(),
+    "app": frozenset(),
+}
+
+_STANDARD_2_1: Final = {
+    "retry": {
+        "max_attempts": 3,
+        "initial_backoff": 0.05,
+        "max_backoff": 20.0,
+        "backoff_multiplier": 2.0,
+        "jitter": "full",
+        "overload": {"initial_backoff": 1.0},
+    },
+    "retry_budget": {
+        "kind": "quota",
+        "capacity": 500,
+        "retry_cost": 14,
+        "throttle_cost": 5,
+        "timeout_cost": 14,
+    },
+}
+_DYNAMODB_2_1: Final = {
+    "retry": {**_STANDARD_2_1["retry"], "max_attempts": 4, "initial_backoff": 0.025},
+    "retry_budget": _STANDARD_2_1["retry_budget"],
+}
+_DYNAMODB: Final = frozenset({"dynamodb", "dynamodbstreams", "dynamodb-streams"})
+# The client's own configuration decides how often; the bound here only keeps the
+# engine out of its way.
+_CLIENT_CONFIG: Final = {"retry": {"max_attempts": 100}, "retry_budget": OFF}
+
+EDITIONS: Final = (FIRST,)
+"""Names of all editions, oldest first."""
+
+MECHANISM_DEFAULTS: Final[Values] = {
+    **_RULE,
+    "limiter": _LIMITER,
+    "hedging": _HEDGING,
+    "retry": {**_RETRY, "overload": {}},
+}
+"""What a mechanism starts from when a map turns it on over `off`."""
+
+BREAKER_GROWTH: Final = {"jitter": True, "growing": True, "early_decision": True}
+"""Not for users to choose: clients that come back together, or at a fixed pace, or
+after ten doomed probes, hold a recovering server down."""
+
+EXPECTED_NATIVE_ATTEMPTS: Final = 5
+"""What `native_retries: expect` counts with: gRFC A6 caps maxAttempts at 5."""
+
+
+def rule_values() -> Values:
+    """Return the values that hold for every call of any protocol."""
+    return _RULE
+
+
+def protocol_values(protocol: str) -> Values:
+    """Return what differs for one protocol."""
+    return _PROTOCOL[protocol]
+
+
+def default_codes(protocol: str) -> frozenset[str]:
+    """Return the application codes that `default` in `retry_on` stands for."""
+    return _RETRY_ON[protocol]
+
+
+def profile_values(profile: str, service: str) -> Values:
+    """Return the values of an AWS *profile* for one service; empty for `none`."""
+    if profile == "aws-standard-2.1":
+        return _DYNAMODB_2_1 if service in _DYNAMODB else _STANDARD_2_1
+    return _CLIENT_CONFIG if profile == "honour-client-config" else {}

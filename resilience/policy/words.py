@@ -1,0 +1,77 @@
+"""The words of the policy format that more than one file needs.
+
+Only vocabulary: which words exist and what they are called. What they mean is decided
+in `model`, `merge` and `compiled`.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class Switch(Enum):
+    """A mechanism or timeout switched as a whole; safe to share between threads."""
+
+    OFF = "off"
+    ON = "on"
+
+
+OFF: Final = Switch.OFF
+ON: Final = Switch.ON
+
+MECHANISMS: Final = ("retry", "retry_budget", "breaker", "limiter", "hedging")
+"""Parts of a rule that have a `mode` of their own and can be `off`."""
+
+PROTOCOLS: Final = ("grpc", "aws", "app")
+
+MODES: Final = ("bypass", "observe", "enforce")
+"""From the weakest to the strongest."""
+
+PROFILES: Final = ("aws-standard-2.1", "honour-client-config", "none")
+
+GRPC_CODES: Final = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""Canonical status names; the index is the number on the wire."""
+
+DIMENSIONS: Final = (
+    "target",
+    "service",
+    "method",
+    "operation",
+    "region",
+    "bucket",
+    "table",
+    "queue",
+    "topic",
+    "stream",
+    "function",
+    "host",
+)
+"""What a breaker's scope may be made of; one that a call does not have counts as `-`."""
+
+
+class Calls(NamedTuple):
+    """A breaker window counted in calls (`window: 100 calls`)."""
+
+    count: int
+
+
+def weaker(one: str, other: str) -> str:
+    """Return the weaker of two modes: bypass before observe before enforce."""
+    return min(one, other, key=MODES.index)

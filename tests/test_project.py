@@ -1,0 +1,186 @@
+"""The promises that the project as a whole makes: light, layered, honest about bounds."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "resilience"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+# Adding a name here is a promise to keep it: a visible, deliberate diff.
+PUBLIC = {
+    "PolicyEngine",
+    "PolicyError",
+    "Rejected",
+    "Report",
+    "ResilienceError",
+    "__version__",
+    "criticality",
+    "deadline",
+    "detached",
+    "idempotency_key",
+    "report",
+}
+HEAVY = (
+    "asyncio",
+    "backoff",
+    "boto3",
+    "botocore",
+    "click",
+    "grpc",
+    "opentelemetry",
+    "pydantic",
+    "rich",
+    "yaml",
+)
+# The import takes 10-20 ms on a quiet machine; three times that is still no burden.
+IMPORT_BUDGET_MS = 60
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def test_public_names():
+    """The top level exports exactly the names that are listed here."""
+    import resilience
+
+    assert sorted(resilience.__all__) == sorted(PUBLIC)
+    assert all(getattr(resilience, name) is not None for name in PUBLIC)
+
+
+def test_version():
+    """`resilience.__version__` is the version of the installed distribution."""
+    import resilience
+
+    assert resilience.__version__ == importlib.metadata.version(
+        "resilience-middleware"
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["", "resilience.deadline; resilience.report(ValueError())"],
+    ids=["imported", "used without an engine"],
+)
+def test_import_is_light(use):
+    """`import resilience` imports no library and no event loop."""
+    shown = python(f"import sys, resilience; {use}\nprint(*sys.modules)")
+
+    assert shown.returncode == 0, shown.stderr
+    assert {name.partition(".")[0] for name in shown.stdout.split()}.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("library", ["grpc", "botocore"])
+def test_one_adapter_does_not_import_the_other(library):
+    """Users of one protocol do not pay for the other's library."""
+    other = {"grpc": "botocore", "botocore": "grpc"}[library]
+    shown = python(f"import sys, resilience.{library}\nprint(*sys.modules)")
+
+    assert shown.returncode == 0, shown.stderr
+    assert other not in shown.stdout.split()
+
+
+def test_import_time():
+    """`import resilience` costs a few milliseconds."""
+    code = (
+        "import time; a = time.process_time(); import resilience; "
+        "print((time.process_time() - a) * 1e3)"
+    )
+    python(code)
+    best_ms = min(float(python(code).stdout) for _ in range(3))
+
+    assert best_ms < IMPORT_BUDGET_MS
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "extra"),
+    [
+        ("resilience.grpc", "grpc", "grpc"),
+        ("resilience.grpc.aio", "grpc", "grpc"),
+        ("resilience.botocore", "botocore", "aws"),
+        ("resilience.cli.main", "click", "cli"),
+    ],
+)
+def test_missing_extra(module, library, extra):
+    """A missing extra fails at import with the line that installs it."""
+    shown = python(f"import sys; sys.modules[{library!r}] = None\nimport {module}")
+
+    assert shown.returncode == 1
+    assert "ImportError" in shown.stderr or "ModuleNotFoundError" in shown.stderr
+    assert f"resilience-middleware[{extra}]" in shown.stderr
+
+
+def test_layers():
+    """Rooms import downwards only, and the core imports no clock and no library."""
+    shown = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_module_size_and_law(module):
+    """A module fits in the head, and begins by saying what is decided only there."""
+    text = module.read_text()
+
+    assert len(text.splitlines()) <= 400
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_lower_bounds_are_the_tested_ones():
+    """Each lower bound that we publish is one that `make lowest` installs."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(r for e in extras.values() for r in e)]
+    published = {r.replace(">=", "==") for r in wanted if ">=" in r}
+    lines = (ROOT / "tests/lowest.txt").read_text().splitlines()
+
+    assert published <= set(lines)
+
+
+def test_no_bound_is_an_upper_one():
+    """Published dependencies have lower bounds only: a library must not block others."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(r for e in extras.values() for r in e)]
+
+    assert [r for r in wanted if re.search(r"<|~=|==", r)] == []
+
+
+def test_console_script():
+    """The console script is there and has a function behind it."""
+    (script,) = importlib.metadata.entry_points(
+        group="console_scripts", name="resilience"
+    )
+
+    assert callable(script.load())
+
+
+def test_changelog_has_an_unreleased_block():
+    """There is always a place for the next line of the changelog, and it is first."""
+    headings = re.findall(
+        r"^## \[?([^\]\n]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+
+    assert headings[0] == "Unreleased"
