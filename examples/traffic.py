@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import quantiles
 
+
 GRACE_S = 0.050
 """A call is past its deadline when it ends later than this after it, in seconds."""
 
@@ -80,7 +81,7 @@ class _Pace:
         return job, max(0.0, due - time.monotonic())
 
 
-def run_threads(  # noqa: PLR0913 - one knob each, all named
+def run_threads(
     jobs: Sequence[Job],
     do: Callable[[Job], object],
     *,
@@ -120,7 +121,7 @@ def run_threads(  # noqa: PLR0913 - one knob each, all named
     return progress.samples
 
 
-async def run_tasks(  # noqa: PLR0913 - one knob each, all named
+async def run_tasks(
     jobs: Sequence[Job],
     do: Callable[[Job], Awaitable[object]],
     *,
@@ -186,3 +187,8 @@ def tally(samples: Sequence[Sample], deadline_s: float) -> Tally:
         p50_s=cuts[49] if cuts else 0.0,
         p99_s=cuts[98] if cuts else 0.0,
     )
+
+
+def errors(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """What the failed ones of *samples* failed with, each text once."""
+    return tuple(sorted({sample.error for sample in samples if sample.error}))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
+
 Criticality = Literal["critical_plus", "critical", "sheddable_plus", "sheddable"]
 CRITICALITIES: tuple[Criticality, ...] = (
     "critical_plus",
@@ -21,6 +22,8 @@ LONGEST_S = 1e9
 """From here on a length means "no deadline": grpcio reports 9.2e18 for none, and
 fails a call at once whose timeout overflows (grpc#26236)."""
 
+monotonic = time.monotonic
+"""The clock of `deadline`; `resilience.testing` puts a virtual one here."""
 deadline_at: ContextVar[float | None] = ContextVar("resilience_deadline", default=None)
 """The ambient deadline on `time.monotonic()`."""
 ambient_key: ContextVar[str | None] = ContextVar("resilience_key", default=None)
@@ -43,7 +46,7 @@ def deadline(seconds: float) -> Iterator[None]:
         msg = f"a deadline needs seconds >= 0, got {seconds!r}"
         raise ValueError(msg)
     outer = deadline_at.get()
-    moment = time.monotonic() + seconds if seconds < LONGEST_S else None
+    moment = monotonic() + seconds if seconds < LONGEST_S else None
     if moment is None or (outer is not None and outer < moment):
         moment = outer
     token = deadline_at.set(moment)

@@ -298,7 +298,8 @@ class PolicyEngine:
         binding = self.bind(target)
         if binding.mode == "bypass":
             return fn(functions.Attempt(1, timeout))
-        return functions.run(self._new(binding, idempotency, timeout), fn, self)
+        call = self._new(binding, idempotency, timeout)
+        return functions.run(call, fn, self, timeout)
 
     async def acall(
         self,
@@ -313,7 +314,8 @@ class PolicyEngine:
         binding = self.bind(target)
         if binding.mode == "bypass":
             return await fn(functions.Attempt(1, timeout))
-        return await functions.arun(self._new(binding, idempotency, timeout), fn, self)
+        call = self._new(binding, idempotency, timeout)
+        return await functions.arun(call, fn, self, timeout)
 
     def _new(
         self, binding: Binding, idempotency: Idempotency, timeout: float | None

@@ -59,14 +59,16 @@ def parse(name: str) -> Target:
     return Target(protocol="app", name=service, service=service, method=operation)
 
 
-def outcome_of(error: Exception) -> Outcome:
-    """What *error*, raised by a protected function, says."""
+def outcome_of(error: Exception, since: float = 0.0) -> Outcome:
+    """What *error*, raised by a protected function since the moment *since*, says."""
     code = type(error).__name__
-    message = str(error).encode("unicode_escape").decode("ascii")[:MESSAGE_CHARS]
+    message = _text_of(error)
     if isinstance(error, Rejected):
         return Outcome(code, "local", "no", message=message)
-    if report.report(error) is not None:
-        # A protected call inside has done what could be done; do not multiply it.
+    inner = report.report(error)
+    if inner is not None and inner.ended_at >= since:
+        # A protected call inside has done what could be done; do not multiply it. An
+        # older report is left from another call that ended in the same object.
         return Outcome(code, "local", "maybe", message=message)
     if isinstance(error, socket.gaierror):
         return Outcome(code, "transport", "no", ours=True, message=message)
@@ -79,40 +81,70 @@ def outcome_of(error: Exception) -> Outcome:
     return Outcome(code, "application", "maybe", message=message)
 
 
+def _text_of(error: Exception) -> str:
+    try:
+        text = str(error)[:MESSAGE_CHARS]
+    except Exception:  # noqa: BLE001 - a broken `__str__` must not replace its error
+        return ""
+    return text.encode("unicode_escape").decode("ascii")[:MESSAGE_CHARS]
+
+
+def _told(command: StartAttempt, timeout: float | None) -> Attempt:
+    # Where nothing is enforced the engine has no time of its own to give: the function
+    # hears what its caller said, as it would without us.
+    given = command.timeout_s
+    return Attempt(command.number, timeout if given is None else given)
+
+
 def _ambient(timeout_s: float | None) -> AbstractContextManager[None]:
     return nullcontext() if timeout_s is None else deadline(timeout_s)
 
 
-def run(call: Call, fn: Callable[[Attempt], T], host: Host) -> T:
-    """Call *fn* until the engine is satisfied; blocks."""
+def run(
+    call: Call, fn: Callable[[Attempt], T], host: Host, timeout: float | None = None
+) -> T:
+    """Call *fn* until the engine is satisfied; blocks.
+
+    *timeout* is the caller's own, told to *fn* where nothing is enforced.
+    """
     result: _Result[T] = _Result()
 
     def attempt(command: StartAttempt) -> Outcome:
+        since = host.now()
         try:
             with _ambient(command.timeout_s):
-                result.value = fn(Attempt(command.number, command.timeout_s))
+                result.value = fn(_told(command, timeout))
         except Exception as error:  # noqa: BLE001 - it is raised again at the end
             result.error = error
-            return outcome_of(error)
+            return outcome_of(error, since)
         result.error = None
         return OK
 
     return _end(call, threads.run(call, attempt, host), result)
 
 
-async def arun(call: Call, fn: Callable[[Attempt], Awaitable[T]], host: Host) -> T:
-    """Await *fn* until the engine is satisfied; an attempt's timeout cancels it."""
+async def arun(
+    call: Call,
+    fn: Callable[[Attempt], Awaitable[T]],
+    host: Host,
+    timeout: float | None = None,  # noqa: ASYNC109 - only told, never enforced here
+) -> T:
+    """Await *fn* until the engine is satisfied; an attempt's timeout cancels it.
+
+    *timeout* is the caller's own, told to *fn* where nothing is enforced.
+    """
     result: _Result[T] = _Result()
 
     async def attempt(command: StartAttempt) -> Outcome:
+        since = host.now()
         try:
             async with asyncio.timeout(command.timeout_s):
                 with _ambient(command.timeout_s):
-                    made = fn(Attempt(command.number, command.timeout_s))
+                    made = fn(_told(command, timeout))
                     result.value = await made
         except Exception as error:  # noqa: BLE001 - it is raised again at the end
             result.error = error
-            return outcome_of(error)
+            return outcome_of(error, since)
         result.error = None
         return OK
 

@@ -49,6 +49,8 @@ class Report:
     """When asking again makes sense, where the server or a breaker said so."""
     ids: tuple[tuple[str, str], ...]
     """Identifiers that the server gave for the last attempt."""
+    ended_at: float = 0.0
+    """When it ended, on the engine's monotonic clock."""
     hint: str = ""
     """Likely cause and remedy, where one is known."""
 
@@ -115,6 +117,7 @@ def of_call(call: Call, retry_after_s: float | None = None, hint: str = "") -> R
         idempotency=ended.idempotency,
         retry_after_s=retry_after_s,
         ids=ended.outcome.ids,
+        ended_at=ended.now,
         hint=hint,
     )
 

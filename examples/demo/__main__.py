@@ -13,15 +13,21 @@ from dataclasses import dataclass
 from types import FrameType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import Progress as Bars
-from rich.progress import TaskID, TextColumn, TimeElapsedColumn
 
 from examples.servers.cloud import Cloud, start_cloud
 from examples.servers.supervisor import Supervisor, exit_on_sigterm
 from examples.traffic import Progress
 
 from . import aws_side, grpc_side, plan, show
+
 
 LIMIT_S = 115
 """The demo ends by itself after this many seconds, whatever happens."""
@@ -37,7 +43,7 @@ class Size:
 
 
 FULL = Size(grpc=420, aio=120, aws=240)
-QUICK = Size(grpc=150, aio=45, aws=90)
+QUICK = Size(grpc=180, aio=60, aws=90)
 
 
 def run(
@@ -102,7 +108,7 @@ def stop_in_time() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the flags, run, print; the exit code says whether the promise held."""
     parser = argparse.ArgumentParser(description="The same traffic three ways.")
-    parser.add_argument("--quick", action="store_true", help="about a third of it")
+    parser.add_argument("--quick", action="store_true", help="under half of it")
     parser.add_argument("--way", choices=plan.WAYS, action="append", dest="ways")
     parser.add_argument(
         "--protocol", choices=plan.PROTOCOLS, action="append", dest="protocols"
@@ -133,9 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(show.table(protocol, rows))
     console.print(show.LEGEND, style="dim")
     console.print(show.reading(rows))
-    broken = [row.promise_broken for row in rows if row.promise_broken]
-    for text in broken:
-        console.print(f"promise broken: {text}", style="red")
+    broken = [row for row in rows if row.promise_broken]
+    for row in broken:
+        console.print(f"promise broken: {row.promise_broken}", style="red")
+        for error in row.errors:
+            console.print(f"  {error}", markup=False)
     return 1 if broken else 0
 
 

@@ -14,9 +14,10 @@ from botocore.config import Config
 
 from examples.servers.cloud import REGION, Cloud, client_arguments
 from examples.servers.supervisor import Server
-from examples.traffic import Incident, Job, Progress, Sample, run_threads, tally
+from examples.traffic import Incident, Job, Progress, Sample, errors, run_threads, tally
 
 from . import plan
+
 
 POLICY = Path(__file__).parents[1] / "policies" / "demo-aws.yaml"
 BUCKET, TABLE = "orders", "orders"
@@ -32,13 +33,13 @@ def open_clients(way: plan.Way, server: Server) -> Clients:
     """Clients of one way that speak to *server*; their defaults where bare."""
     session = boto3.Session()
     config = Config(s3={"addressing_style": "path"})
-    if way == "platform retries":
+    if way == "platform":
         retries = {"mode": "standard"}
         careful = Config(retries=retries, connect_timeout=1, read_timeout=1)
         config = config.merge(careful)
     if way == "resilience":
-        import resilience.botocore  # noqa: PLC0415 - the other ways work without it
-        from resilience import PolicyEngine  # noqa: PLC0415
+        import resilience.botocore
+        from resilience import PolicyEngine
 
         engine = PolicyEngine.from_yaml(str(POLICY))
         resilience.botocore.register(session, engine)
@@ -150,6 +151,7 @@ def rows(way: plan.Way, samples: Sequence[Sample], cloud: Cloud) -> list[plan.Ro
                 # no effect that could happen twice.
                 duplicates=duplicates if kind == "non-idempotent" else 0,
                 attempts=sum(counts.get(f"{name} received", 0) for name in operations),
+                errors=errors(mine),
             )
         )
     return lines

@@ -21,6 +21,7 @@ from examples.traffic import (
     Job,
     Progress,
     Sample,
+    errors,
     run_tasks,
     run_threads,
     tally,
@@ -28,10 +29,11 @@ from examples.traffic import (
 
 from . import plan
 
+
 POLICY = Path(__file__).parents[1] / "policies" / "demo-grpc.yaml"
 RECONNECT = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 300),
+    ("grpc.max_reconnect_backoff_ms", 200),
 )
 RETRY_POLICY = {
     "maxAttempts": 5,
@@ -41,19 +43,24 @@ RETRY_POLICY = {
     "retryableStatusCodes": ["UNAVAILABLE", "INTERNAL"],
 }
 SERVICE_CONFIG = json.dumps(
-    {"methodConfig": [{"name": [{"service": "shop.Cart"}], "retryPolicy": RETRY_POLICY}]}
+    {
+        "methodConfig": [
+            {"name": [{"service": "shop.Cart"}], "retryPolicy": RETRY_POLICY}
+        ]
+    }
 )
 TIMEOUTS: dict[plan.Way, float | None] = {
     "bare": plan.GRPC_HARNESS_LIMIT_S,
-    "platform retries": plan.GRPC_DEADLINE_S,
+    "platform": plan.GRPC_DEADLINE_S,
     "resilience": None,  # the policy says it
 }
+DOWN_S, FROZEN_S = 0.5, 1.0
 Tick = Callable[[Progress], None]
 
 
 def options(way: plan.Way) -> tuple[tuple[str, object], ...]:
     """Channel options: all reconnect alike, one way has a retry policy."""
-    if way == "platform retries":
+    if way == "platform":
         return (*RECONNECT, ("grpc.service_config", SERVICE_CONFIG))
     return RECONNECT
 
@@ -63,8 +70,8 @@ def open_channel(way: plan.Way, address: str) -> Any:
     channel = grpc.insecure_channel(address, options=options(way))
     if way != "resilience":
         return channel
-    import resilience.grpc  # noqa: PLC0415 - the other ways work without it
-    from resilience import PolicyEngine  # noqa: PLC0415
+    import resilience.grpc
+    from resilience import PolicyEngine
 
     engine = PolicyEngine.from_yaml(str(POLICY))
     return resilience.grpc.intercept_channel(channel, engine, target="cart")
@@ -75,8 +82,8 @@ def open_aio_channel(way: plan.Way, address: str) -> Any:
     channel = grpc.aio.insecure_channel(address, options=options(way))
     if way != "resilience":
         return channel
-    import resilience.grpc.aio  # noqa: PLC0415 - the other ways work without it
-    from resilience import PolicyEngine  # noqa: PLC0415
+    import resilience.grpc.aio
+    from resilience import PolicyEngine
 
     engine = PolicyEngine.from_yaml(str(POLICY))
     return resilience.grpc.aio.intercept_channel(channel, engine, target="cart")
@@ -94,13 +101,13 @@ def key(way: plan.Way, job: Job) -> Any:
     """The context in which a call is made: ours takes the key from it."""
     if way != "resilience" or job.kind != "keyed":
         return nullcontext()
-    import resilience  # noqa: PLC0415 - the other ways work without it
+    import resilience
 
     return resilience.idempotency_key(job.intent)
 
 
 def run_sync(way: plan.Way, shop: Server, calls: int, tick: Tick) -> list[Sample]:
-    """Calls on threads, while the shop is killed, frozen, and killed again."""
+    """Calls on threads, while the shop is killed and frozen."""
     channel = open_channel(way, shop.address)
     stubs = {m: channel.unary_unary(f"/shop.Cart/{m}") for m in plan.GRPC_KINDS}
 
@@ -116,20 +123,14 @@ def run_sync(way: plan.Way, shop: Server, calls: int, tick: Tick) -> list[Sample
             call,
             threads=plan.GRPC_THREADS,
             per_second=plan.GRPC_PER_SECOND,
-            incidents=(
-                Incident(at_s=0.2 * seconds, action=lambda: crash(shop)),
-                Incident(at_s=0.5 * seconds, action=lambda: freeze(shop)),
-                Incident(at_s=0.8 * seconds, action=lambda: crash(shop)),
-            ),
+            incidents=incidents(shop, seconds),
             tick=tick,
         )
     finally:
         channel.close()
 
 
-async def run_aio(
-    way: plan.Way, shop: Server, calls: int, tick: Tick
-) -> list[Sample]:
+async def run_aio(way: plan.Way, shop: Server, calls: int, tick: Tick) -> list[Sample]:
     """Calls on tasks of one loop, while the shop is killed once."""
     channel = open_aio_channel(way, shop.address)
     stubs = {m: channel.unary_unary(f"/shop.Cart/{m}") for m in plan.GRPC_KINDS}
@@ -153,17 +154,29 @@ async def run_aio(
         await channel.close()
 
 
+def incidents(shop: Server, seconds: float) -> list[Incident]:
+    """Killed, frozen, and killed again when there is time to recover in between."""
+    first, second, third = (share * seconds for share in (0.15, 0.5, 0.8))
+    found = [
+        Incident(at_s=first, action=lambda: crash(shop)),
+        Incident(at_s=second, action=lambda: freeze(shop)),
+    ]
+    if third - second > 2 * DOWN_S + FROZEN_S:
+        found.append(Incident(at_s=third, action=lambda: crash(shop)))
+    return found
+
+
 def crash(shop: Server) -> None:
-    """SIGKILL, and back after half a second."""
+    """SIGKILL, and started again after half a second."""
     shop.kill()
-    time.sleep(0.5)
+    time.sleep(DOWN_S)
     shop.restart()
 
 
 def freeze(shop: Server) -> None:
     """SIGSTOP for a second: connections stay, nothing answers."""
     shop.pause()
-    time.sleep(1.0)
+    time.sleep(FROZEN_S)
     shop.resume()
 
 
@@ -197,6 +210,7 @@ def rows(way: plan.Way, samples: Sequence[Sample], path: Path) -> list[plan.Row]
                 tally=tally(mine, plan.GRPC_DEADLINE_S),
                 duplicates=entries.duplicates_of(method),
                 attempts=entries.attempts_of(method),
+                errors=errors(mine),
             )
         )
     return lines

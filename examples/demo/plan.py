@@ -8,15 +8,16 @@ from typing import Literal
 
 from examples.traffic import Job, Tally
 
-Way = Literal["bare", "platform retries", "resilience"]
-WAYS: tuple[Way, ...] = ("bare", "platform retries", "resilience")
+
+Way = Literal["bare", "platform", "resilience"]
+WAYS: tuple[Way, ...] = ("bare", "platform", "resilience")
 Protocol = Literal["grpc", "aws"]
 PROTOCOLS: tuple[Protocol, ...] = ("grpc", "aws")
 KINDS = ("safe", "keyed", "non-idempotent")
 
 SEED = 20
-GRPC_DEADLINE_S = 2.0
-GRPC_HARNESS_LIMIT_S = 4.0
+GRPC_DEADLINE_S = 3.0
+GRPC_HARNESS_LIMIT_S = 5.0
 """A bare gRPC call would wait for ever; the demo gives up on it here."""
 AWS_DEADLINE_S = 4.0
 GRPC_THREADS, GRPC_TASKS, GRPC_PER_SECOND = 8, 16, 50.0
@@ -53,6 +54,8 @@ class Row:
     """Effects beyond the first of one intent, counted where they happened."""
     attempts: int
     """Requests that reached the server."""
+    errors: tuple[str, ...] = ()
+    """What calls failed with, each text once."""
 
     @property
     def promise_broken(self) -> str:

@@ -14,6 +14,7 @@ from examples.traffic import Job
 
 from . import wire
 
+
 Way = Literal["bare", "grpc retries", "resilience"]
 WAYS: tuple[Way, ...] = ("bare", "grpc retries", "resilience")
 TIMEOUT_S = 5.0
@@ -49,8 +50,8 @@ def open_channel(way: Way, address: str) -> Any:
     channel = grpc.insecure_channel(address, options=RECONNECT)
     if way == "bare":
         return channel
-    import resilience.grpc  # noqa: PLC0415 - the other ways work without it
-    from resilience import PolicyEngine  # noqa: PLC0415
+    import resilience.grpc
+    from resilience import PolicyEngine
 
     engine = PolicyEngine.from_yaml(str(POLICY))
     return resilience.grpc.intercept_channel(channel, engine, target="etcd")

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from examples.figures import duration
 from examples.servers.supervisor import Server, Supervisor, exit_on_sigterm
-from examples.traffic import Incident, Job, Sample, Tally, run_threads, tally
+from examples.traffic import Incident, Job, Sample, Tally, errors, run_threads, tally
 
 from .clients import TIMEOUT_S, WAYS, Way, caller, open_channel
 from .server import etcd_server, find_etcd, requests_started
+
 
 THREADS = 8
 PER_SECOND = 200.0
@@ -71,7 +73,7 @@ def run(way: Way, *, seconds: float, kills: int, down_s: float) -> Result:
         way=way,
         tally=tally(samples, TIMEOUT_S),
         attempts=sum(started) - KEYS,
-        errors=tuple(sorted({sample.error for sample in samples if sample.error})),
+        errors=errors(samples),
     )
 
 
@@ -83,7 +85,7 @@ def _write_all(etcd: Server) -> None:
     channel.close()
 
 
-def _traffic(  # noqa: PLR0913, PLR0917 - private, one caller
+def _traffic(  # noqa: PLR0917 - private, one caller
     etcd: Server,
     channel: object,
     started: list[int],
@@ -121,7 +123,7 @@ def table(results: Sequence[Result], *, seconds: float, kills: int) -> Table:
         drawn.add_row(
             result.way,
             *map(str, (sums.calls, sums.failed, sums.late, result.attempts)),
-            *(f"{1000 * value:.3g} ms" for value in (sums.p50_s, sums.p99_s)),
+            *map(duration, (sums.p50_s, sums.p99_s)),
         )
     return drawn
 

@@ -7,6 +7,7 @@ kv.proto of etcd 3.4). Every field used here is length-delimited.
 
 from collections.abc import Iterator
 
+
 PUT = "/etcdserverpb.KV/Put"
 RANGE = "/etcdserverpb.KV/Range"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -29,7 +30,9 @@ def range_values(response: bytes) -> list[bytes]:
         ValueError: the bytes are no protobuf message.
     """
     key_values = [content for number, content in _fields(response) if number == 2]
-    return [content for kv in key_values for number, content in _fields(kv) if number == 5]
+    return [
+        content for kv in key_values for number, content in _fields(kv) if number == 5
+    ]
 
 
 def _field(number: int, content: bytes) -> bytes:

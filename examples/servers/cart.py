@@ -22,6 +22,7 @@ from .faults import draw
 from .ledger import Ledger
 from .ports import HOST
 
+
 SERVICE = "shop.Cart"
 FAULTS = ("stall", "internal", "lost", "mute")
 KEY_HEADER = "idempotency-key"

@@ -11,8 +11,9 @@ from typing import Any
 from .ports import HOST, free_port
 from .supervisor import Server, Supervisor
 
+
 REGION = "eu-west-1"
-CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # noqa: S105
+CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 class Cloud:
@@ -57,7 +58,7 @@ class Cloud:
 
 
 def _post(url: str, body: bytes) -> bytes:
-    request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310
+    request = urllib.request.Request(url, data=body, method="POST")
     # No proxy from the environment may stand between us and loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=10) as reply:
@@ -65,11 +66,11 @@ def _post(url: str, body: bytes) -> bytes:
     return content
 
 
-def start_cloud(supervisor: Supervisor, *, seed: int = 1, stall_s: float = 8.0) -> Cloud:
+def start_cloud(
+    supervisor: Supervisor, *, seed: int = 1, stall_s: float = 8.0
+) -> Cloud:
     """Start moto and a proxy without faults; `wait_ready` before use."""
-    endpoint = supervisor.module(
-        "moto", "moto.server", "-H", "{host}", "-p", "{port}"
-    )
+    endpoint = supervisor.module("moto", "moto.server", "-H", "{host}", "-p", "{port}")
     control_port = free_port()
     proxy = supervisor.module(
         "faulty-proxy",

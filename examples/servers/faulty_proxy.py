@@ -21,6 +21,7 @@ from .faults import draw
 from .http_wire import Request, answer, forward, read_request
 from .ports import HOST
 
+
 FAULTS = ("error", "drop", "lose", "stall")
 S3_VERBS = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject"}
 

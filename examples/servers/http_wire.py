@@ -7,6 +7,7 @@ anything.
 import asyncio
 from typing import NamedTuple
 
+
 MAX_HEAD_BYTES = 64 * 1024
 
 

@@ -7,6 +7,8 @@ server on an ephemeral port can otherwise meet its own outgoing connection there
 import random
 import socket
 import time
+from collections.abc import Callable
+
 
 LOWEST, HIGHEST = 20_000, 32_000
 HOST = "127.0.0.1"
@@ -39,11 +41,13 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def wait_listening(port: int, *, within_s: float) -> bool:
-    """Whether *port* accepts a connection within *within_s* seconds."""
+def wait_listening(port: int, *, within_s: float, alive: Callable[[], bool]) -> bool:
+    """Whether *port* accepts a connection within *within_s* seconds, while *alive*."""
     give_up = time.monotonic() + within_s
-    while not is_listening(port):
+    while alive():
+        if is_listening(port):
+            return alive()
         if time.monotonic() > give_up:
             return False
         time.sleep(0.01)
-    return True
+    return False

@@ -16,8 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Self
 
 from .ports import HOST, free_port, wait_listening
+
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASH = Path(__file__).with_name("leash.py")
@@ -71,7 +73,7 @@ class Server:
         Raises:
             ServerFailed: it ended, or *within_s* seconds were not enough.
         """
-        if wait_listening(self.port, within_s=within_s) and self.pid:
+        if wait_listening(self.port, within_s=within_s, alive=lambda: self.pid > 0):
             return
         tail = self.log.read_text(errors="replace")[-2000:]
         msg = f"{self.name} does not listen on {self.address}:\n{tail}"
@@ -126,7 +128,7 @@ class Supervisor:
         self._is_open = True
         atexit.register(self.close)
 
-    def __enter__(self) -> "Supervisor":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -174,7 +176,7 @@ class Supervisor:
 def _popen(argv: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
     leashed = [sys.executable, "-S", "-E", str(LEASH), str(os.getpid()), *argv]
     with log.open("ab") as out:
-        return subprocess.Popen(  # noqa: S603 - argv is ours
+        return subprocess.Popen(
             leashed,
             cwd=ROOT,
             env=_environment(os.environ),

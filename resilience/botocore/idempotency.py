@@ -6,16 +6,13 @@ A policy that names `idempotency` outranks all of it; that happens in the engine
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from resilience.core.target import Idempotency
 
-from .idempotency_table import SPECIAL, Entry, Params, written
+from .idempotency_table import SPECIAL, Entry, Params, Special, written
 
-
-Flags = Mapping[str, Any]
-"""The raw model of one operation: botocore's own class hides these two flags."""
 
 READ_VERBS = frozenset(
     {
@@ -43,14 +40,11 @@ READ_VERBS = frozenset(
 """First words of names that only read, whatever HTTP method carries them."""
 
 NOT_READ: Mapping[tuple[str, str], str] = {
-    ("iot", "ConfirmTopicRuleDestination"): "confirms by GET",
-    ("deadline", "AssumeFleetRoleForWorker"): "assumes a role by GET",
-    ("stepfunctions", "GetActivityTask"): "takes a task off the queue",
-    ("sso-oidc", "CreateToken"): "uses a one-time code",
     ("cognito-identity", "GetId"): "makes an identity",
     ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity"): "makes an identity",
+    ("cognito-idp", "GetTokensFromRefreshToken"): "may use up the token it is given",
     ("cognito-idp", "GetUserAttributeVerificationCode"): "sends a message",
-    ("signin", "CreateOAuth2Token"): "uses a one-time code",
+    ("iot", "ConfirmTopicRuleDestination"): "confirms, by GET",
 }
 """Names or HTTP methods that look like reading and are not, with what they do."""
 
@@ -78,8 +72,6 @@ def declared(
     operation: str,
     model: Any = None,
     params: Params | None = None,
-    *,
-    flags: Flags | None = None,
 ) -> tuple[Idempotency, str]:
     """What is known about repeating *operation*, and why.
 
@@ -88,59 +80,69 @@ def declared(
         operation: the operation's name, `PutObject`.
         model: botocore's `OperationModel`; None: only the table and the name decide.
         params: what the caller passed; conditions and tokens change the answer.
-        flags: the operation's raw model, for `readonly` and `idempotent`.
     """
-    return declaration(service, operation, model, flags)(params or {})
+    found = declaration(service, operation, model).of(params or {})
+    return found.idempotency, found.reason
 
 
-def declaration(
-    service: str, operation: str, model: Any, flags: Flags | None
-) -> Callable[[Params], tuple[Idempotency, str]]:
-    """The same for many calls: what holds for all is found once.
+class Declaration(NamedTuple):
+    """What an operation declares, found once for all its calls."""
 
-    Returns:
-        A function of a call's parameters.
-    """
-    plain = _plain(service, operation, model, flags or {})
-    special = SPECIAL.get((service, operation))
-    tokens = _fillable_tokens(model) if plain.idempotency == "none" else ()
+    plain: Entry
+    special: Special | None
+    """Looks at the parameters first; None: they do not matter to the table."""
+    tokens: tuple[str, ...]
+    """Members that deduplicate when the caller fills them."""
 
-    def of(params: Params) -> tuple[Idempotency, str]:
-        if special is not None:
-            found = special(params)
+    @property
+    def is_fixed(self) -> bool:
+        """Do all calls declare the same?"""
+        return self.special is None and not self.tokens
+
+    def of(self, params: Params) -> Entry:
+        """What one call with *params* declares."""
+        if self.special is not None:
+            found = self.special(params)
             if found is not None:
-                return found.idempotency, found.reason
-        for name in tokens:
+                return found
+        for name in self.tokens:
             if params.get(name):
-                return "keyed", f"the caller fills {name}"
-        return plain.idempotency, plain.reason
-
-    return of
+                return Entry("keyed", f"the caller fills {name}")
+        return self.plain
 
 
-def _plain(service: str, operation: str, model: Any, flags: Flags) -> Entry:
-    found = written(service, operation)
+def declaration(service: str, operation: str, model: Any = None) -> Declaration:
+    """What *operation* declares; arguments as for `declared`."""
+    plain = _plain(service, operation, model)
+    return Declaration(
+        plain=plain,
+        special=SPECIAL.get((service, operation)),
+        tokens=_fillable_tokens(model) if plain.idempotency == "none" else (),
+    )
+
+
+def _plain(service: str, operation: str, model: Any) -> Entry:
+    # botocore's own class hides these two flags, its raw model has them.
+    flags = getattr(model, "_operation_model", {})
     token = _filled_token(model)
+    keyed = Entry("keyed", f"botocore fills {token}")
+    found = written(service, operation)
     if found is not None:
-        if found.idempotency == "none" and token:
-            return Entry("keyed", f"botocore fills {token}")
-        return found
-    if flags.get("readonly"):
-        return Entry("safe", "the model says readonly")
-    if flags.get("idempotent"):
-        return Entry("safe", "the model says idempotent")
-    if token:
-        return Entry("keyed", f"botocore fills {token}")
+        return keyed if found.idempotency == "none" and token else found
+    for flag in ("readonly", "idempotent"):
+        if flags.get(flag):
+            return Entry("safe", f"the model says {flag}")
+    return keyed if token else _by_name(service, operation, _http_method(model))
+
+
+def _by_name(service: str, operation: str, method: str) -> Entry:
     why_not = NOT_READ.get((service, operation))
-    if why_not:
+    if why_not is not None:
         return Entry("none", why_not)
-    method = _http_method(model)
-    verb = _first_words(operation)
-    if method in {"GET", "HEAD"} and verb != "Confirm":
+    if method in {"GET", "HEAD"}:
         return Entry("safe", f"HTTP {method}")
-    if verb in READ_VERBS:
-        return Entry("safe", f"its verb reads: {verb}")
-    return NONE
+    verb = _first_words(operation)
+    return Entry("safe", f"its verb reads: {verb}") if verb in READ_VERBS else NONE
 
 
 def _first_words(operation: str) -> str:

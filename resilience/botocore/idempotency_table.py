@@ -49,7 +49,8 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         _row("safe", "the same source is copied again", "CopyObject UploadPartCopy"),
         _row("safe", _SETS, "PutBucket* PutObject* PutPublicAccessBlock Update*"),
         _row("safe", "a repeat adds a delete marker at most", "DeleteObject*"),
-        _row("safe", _GONE, "DeleteBucket* DeletePublicAccessBlock AbortMultipartUpload"),
+        _row("safe", _GONE, "DeleteBucket* DeletePublicAccessBlock"),
+        _row("safe", _GONE, "AbortMultipartUpload"),
         _row("safe", "an upload id is completed once", "CompleteMultipartUpload"),
         _row("safe", _NAMED, "CreateBucket*"),
         _row("safe", "each answer is a new set of credentials", "CreateSession"),
@@ -60,15 +61,16 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
             "CreateMultipartUpload",
         ),
         _row("none", "one waiting request is answered once", "WriteGetObjectResponse"),
+        _row("none", "moves what is there now", "RenameObject"),
     ),
     "dynamodb": (
         _row(
             "safe",
             _READ,
-            "BatchGetItem Describe* Get* List* Query Scan SearchVectors TransactGetItems",
+            "BatchGetItem Describe* Get* List* Query Scan Search* TransactGetItems",
         ),
         _row("safe", "the same item is written again", "PutItem BatchWriteItem"),
-        _row("safe", _GONE, "DeleteItem DeleteBackup DeleteResourcePolicy DeleteTable"),
+        _row("safe", _GONE, "DeleteItem DeleteBackup DeleteResource* DeleteTable"),
         _row("none", "an update may add to what is there", "UpdateItem"),
         _row("none", "a statement may add to what is there", "ExecuteStatement"),
         _row("none", "a statement may add to what is there", "BatchExecuteStatement"),
@@ -77,7 +79,14 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         _row("safe", _SETS, "UpdateTable* UpdateGlobalTable* UpdateTimeToLive"),
         _row("safe", _SETS, "UpdateContinuousBackups UpdateContributorInsights"),
         _row("safe", _SETS, "UpdateKinesisStreamingDestination PutResourcePolicy"),
-        _row("safe", _SETS, "EnableKinesis* DisableKinesis* TagResource UntagResource"),
+        _row("safe", _SETS, "EnableKinesis* DisableKinesis*"),
+        _row("safe", _SETS, "TagResource UntagResource"),
+        _row("safe", "what is cancelled stays cancelled", "CancelBulkOperation"),
+        _row(
+            "none",
+            "makes something new each time",
+            "StartBulk* Export* Import* TransactWriteItems ExecuteTransaction",
+        ),
     ),
     "sqs": (
         _row("safe", _READ, "Get* List*"),
@@ -134,7 +143,8 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         _row("safe", "a closed shard is not split or merged again", "MergeShards"),
         _row("safe", _SETS, "Update* Enable* Disable* Start* Stop* PutResourcePolicy"),
         _row("safe", _SETS, "IncreaseStream* DecreaseStream* AddTags* TagResource"),
-        _row("safe", _SETS, "UntagResource"),
+        _row("safe", _SETS, "UntagResource Acknowledge*"),
+        _row("none", "would deliver a second time", "RestoreDeadLetterQueueRecords"),
     ),
     "lambda": (
         _row("safe", _READ, "Get* List*"),
@@ -150,7 +160,7 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         _row("safe", "unchanged code makes no new version", "PublishVersion"),
         _row("none", "each call makes a new version", "PublishLayerVersion"),
         _row("safe", "a callback is answered once", "SendDurableExecutionCallback*"),
-        _row("safe", "what has stopped stays stopped", "StopDurableExecution"),
+        _row("safe", "is in that state already", "Stop* Pause* Resume*"),
         _row("none", "adds to the history of an execution", "CheckpointDurable*"),
     ),
     "ec2": (
@@ -165,17 +175,39 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         _row("none", "happens each time", "Reboot* Send* Report* Bundle* Request*"),
         _row("none", "modifies into new reservations", "ModifyReservedInstances"),
         _row("safe", _SETS, "Modify* Update* Replace* Reset* Enable* Disable* Apply*"),
-        _row("safe", _SETS, "CreateTags Monitor* Unmonitor* Lock* Unlock* BatchModify*"),
-        _row("safe", _GONE, "Delete* Deregister* Deprovision* Release* Revoke* Unassign*"),
+        _row(
+            "safe", _SETS, "CreateTags Monitor* Unmonitor* Lock* Unlock* BatchModify*"
+        ),
+        _row(
+            "safe", _GONE, "Delete* Deregister* Deprovision* Release* Revoke* Unassign*"
+        ),
         _row("safe", _GONE, "Terminate* Cancel* Detach* Disassociate* Withdraw*"),
         _row("safe", _PAIR, "Associate* Attach* Authorize* Accept* Reject* Confirm*"),
-        _row("safe", "is in that state already", "Start* Stop* Restore* Move* Advertise*"),
+        _row(
+            "safe", "is in that state already", "Start* Stop* Restore* Move* Advertise*"
+        ),
         _row("safe", _NAMED, "Register* Provision* CreateSecurityGroup CreateRoute"),
-        _row("safe", _NAMED, "CreatePlacementGroup CreateNetworkAclEntry CreateDefault*"),
+        _row(
+            "safe", _NAMED, "CreatePlacementGroup CreateNetworkAclEntry CreateDefault*"
+        ),
         _row("safe", _NAMED, "CreateVpnConnectionRoute CreateTransitGatewayRoute"),
         _row("safe", _NAMED, "CreateLocalGatewayRoute CreateSpotDatafeedSubscription"),
         _row("safe", _NAMED, "CreateTransitGatewayPrefixListReference"),
         _row("none", "makes something new each time", "Create* Import* Copy* Run*"),
+    ),
+    "stepfunctions": (
+        _row(
+            "accept_duplicates",
+            "a task of a lost answer times out and is handed out again",
+            "GetActivityTask",
+        ),
+    ),
+    "swf": (
+        _row(
+            "accept_duplicates",
+            "a task of a lost answer times out and is handed out again",
+            "PollFor*",
+        ),
     ),
     "sts": (
         _row("safe", "each answer is a new set of credentials", "Assume* Get*"),

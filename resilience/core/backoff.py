@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from .outcome import Outcome
 from .policy import BackoffPolicy
 
+
 AWS_CLAMP_S = 5.0
 """`x-amz-retry-after` holds between our own wait and 5 s more (AWS retries 2.1)."""
 
@@ -29,9 +30,11 @@ class Backoff:
         """Seconds before the *n*-th repeat (from 1), jitter included."""
         policy = self._policy
         if policy.jitter == "decorrelated":
-            # Brooker, "Exponential Backoff And Jitter": U(initial, 3 * previous).
-            low, high = policy.initial_s, max(policy.initial_s, self._previous * 3)
-            self._previous = min(policy.max_s, low + rng() * (high - low))
+            # Brooker, "Exponential Backoff And Jitter": U(initial, 3 * previous), the
+            # range capped and not the draw, or most draws would be the cap itself.
+            high = min(policy.max_s, self._previous * 3)
+            low = min(policy.initial_s, high)
+            self._previous = low + rng() * (high - low)
             return self._previous
         wait = min(self._nth(n), policy.max_s)
         if policy.jitter == "full":
@@ -54,7 +57,7 @@ class Backoff:
 def with_pushback(outcome: Outcome, own: float, rng: Callable[[], float]) -> float:
     """The wait that follows from what the server asked for and our *own* one."""
     asked = outcome.pushback_s
-    if asked is None:
+    if asked is None or asked < 0:
         return own
     if outcome.pushback_form == "clamped":
         return min(max(asked, own), own + AWS_CLAMP_S)

@@ -16,12 +16,22 @@ from .policy import BreakerPolicy
 from .record import BreakerChanged
 from .window import CountWindow, TimeWindow, Totals, Window
 
-State = Literal["closed", "open", "half-open", "ramp", "forced-open", "disabled"]
+
+State = Literal[
+    "closed", "open", "half-open", "ramp", "forced-open", "disabled", "shadow"
+]
+"""The last three are set by hand: `disabled` lets all through and counts nothing,
+`shadow` counts but never rejects."""
 RAMP_FLOOR = 0.1
 """The least share of calls let through while ramping (Envoy's slow start: 10 %)."""
 WAITER_SHARE = 0.1
 """Waiting calls look again after about this share of `open_for`, spread out, so that
 they are not let go all at once."""
+MIN_PAUSE_S = 0.01
+"""Nobody is told to ask again sooner, however short `open_for` is."""
+
+
+_COUNTING = frozenset({"closed", "ramp", "shadow"})
 
 
 class Permit(NamedTuple):
@@ -77,8 +87,6 @@ class Breaker:
         self._admitted -= min(self._admitted, len(self._leases))
         self._leases.clear()
 
-    # -- admission ---------------------------------------------------------------
-
     def admit(
         self, now: float, rng: Callable[[], float], deadline: float | None = None
     ) -> Permit | Refusal:
@@ -106,17 +114,16 @@ class Breaker:
             self.openings = 0
             self._move_locked("closed", now, None)
         match self.state:
-            case "closed" | "disabled":
+            case "closed" | "disabled" | "shadow":
                 return self._closed_permit
             case "ramp":
                 if rng() < self._ramp_share(now):
                     return self._closed_permit
-                pause = self.policy.open_for_s * WAITER_SHARE * (0.5 + rng())
-                return self._refusal(now + pause)
+                return self._refusal(now, self._soon(now, rng))
             case "half-open":
                 return self._probe_locked(now, rng, deadline)
-            case _:
-                return self._refusal(self.until)
+            case "open" | "forced-open":
+                return self._refusal(now, self.until)
 
     def _probe_locked(
         self, now: float, rng: Callable[[], float], deadline: float | None
@@ -124,8 +131,11 @@ class Breaker:
         policy = self.policy
         self._expire_locked(now, rng)
         if self.state != "half-open":
-            return self._refusal(self.until)
-        if len(self._leases) < policy.concurrent_probes and self._admitted < policy.probes:
+            return self._refusal(now, self.until)
+        if (
+            len(self._leases) < policy.concurrent_probes
+            and self._admitted < policy.probes
+        ):
             lease_until = now + policy.probe_timeout_s
             self._probe += 1
             self._admitted += 1
@@ -133,8 +143,7 @@ class Breaker:
                 lease_until if deadline is None else min(deadline, lease_until)
             )
             return Permit(self.generation, self._probe)
-        pause = policy.open_for_s * WAITER_SHARE * (0.5 + rng())
-        return self._refusal(now + pause)
+        return self._refusal(now, self._soon(now, rng))
 
     def _expire_locked(self, now: float, rng: Callable[[], float]) -> None:
         for probe, until in [*self._leases.items()]:
@@ -144,7 +153,12 @@ class Breaker:
                 self._half.add(now, failed=True, slow=False)
                 self._judge_probes_locked(now, rng, None)
 
-    def _refusal(self, retry_at: float | None) -> Refusal:
+    def _soon(self, now: float, rng: Callable[[], float]) -> float:
+        return now + self.policy.open_for_s * WAITER_SHARE * (0.5 + rng())
+
+    def _refusal(self, now: float, retry_at: float | None) -> Refusal:
+        if retry_at is not None:
+            retry_at = max(retry_at, now + MIN_PAUSE_S)
         evidence = f" ({self._evidence})" if self._evidence else ""
         message = f"breaker {self.state} for {self.scope}{evidence}"
         return Refusal(self.state, retry_at, message)
@@ -162,8 +176,6 @@ class Breaker:
         """Whether retries (and hedges) may add load now: not while it ramps up."""
         return self.state != "ramp"
 
-    # -- results -----------------------------------------------------------------
-
     def done(
         self,
         permit: Permit,
@@ -171,8 +183,8 @@ class Breaker:
         elapsed_s: float,
         now: float,
         rng: Callable[[], float],
-        hint_s: float | None = None,
         *,
+        hint_s: float | None = None,
         long: bool = False,
     ) -> None:
         """Give a permit back with what the attempt showed.
@@ -186,30 +198,43 @@ class Breaker:
             hint_s: a wait the server asked for; it can lengthen the open wait.
             long: the request asked to last: never slow.
         """
+        failed = evidence == "failure"
+        slow_call_s = self.policy.slow_call_s
+        slow = slow_call_s is not None and not long and elapsed_s > slow_call_s
         with self._lock:
             if evidence == "own":
                 self.own_faults += 1
             if permit.generation != self.generation:
                 self.late += 1
-                return
-            slow_call = self.policy.slow_call_s
-            slow = slow_call is not None and not long and elapsed_s > slow_call
-            sample = evidence in {"success", "failure"}
-            failed = evidence == "failure"
-            if self.state == "half-open":
-                if self._leases.pop(permit.probe, None) is None:
-                    self.late += 1
-                elif sample:
-                    self._half.add(now, failed=failed, slow=slow)
-                    self._judge_probes_locked(now, rng, hint_s)
-                else:
-                    self._admitted -= 1
-            elif sample and self.state in {"closed", "ramp"}:
-                self._window.add(now, failed=failed, slow=slow)
-                self._judge_window_locked(now, rng, hint_s, failed or slow)
+            elif self.state == "half-open":
+                self._probe_done_locked(
+                    permit.probe, evidence, slow=slow, now=now, rng=rng, hint_s=hint_s
+                )
+            elif self.state in _COUNTING and (failed or evidence == "success"):
+                is_clean = self._window.add(now, failed=failed, slow=slow)
+                if not is_clean and self.state != "shadow":
+                    self._judge_window_locked(now, rng, hint_s)
+
+    def _probe_done_locked(
+        self,
+        probe: int,
+        evidence: Evidence,
+        *,
+        slow: bool,
+        now: float,
+        rng: Callable[[], float],
+        hint_s: float | None,
+    ) -> None:
+        if self._leases.pop(probe, None) is None:
+            self.late += 1
+        elif evidence in {"success", "failure"}:
+            self._half.add(now, failed=evidence == "failure", slow=slow)
+            self._judge_probes_locked(now, rng, hint_s)
+        else:
+            self._admitted -= 1  # it showed nothing: another may take its place
 
     def _judge_window_locked(
-        self, now: float, rng: Callable[[], float], hint_s: float | None, bad: bool  # noqa: FBT001
+        self, now: float, rng: Callable[[], float], hint_s: float | None
     ) -> None:
         policy = self.policy
         needed = policy.min_calls
@@ -218,7 +243,7 @@ class Breaker:
         if self.state == "ramp":
             needed = max(1, needed // 2)
         totals = self._window.totals(now)
-        if totals.calls >= needed and self._is_bad(totals) and (bad or totals.calls == needed):
+        if totals.calls >= needed and self._is_bad(totals):
             self._open_locked(now, rng, hint_s, totals)
 
     def _is_bad(self, totals: Totals) -> bool:
@@ -235,12 +260,10 @@ class Breaker:
         totals = self._half.totals(now)
         if policy.early_decision:
             # Decide as soon as the rest of the round cannot change the verdict.
-            to_fail = max(1, math.ceil(policy.failure_ratio * policy.probes))
-            to_slow = (
-                policy.probes + 1
-                if policy.slow_call_s is None
-                else max(1, math.ceil(policy.slow_ratio * policy.probes))
-            )
+            to_fail = _reaching(policy.failure_ratio, policy.probes)
+            to_slow = policy.probes + 1
+            if policy.slow_call_s is not None:
+                to_slow = _reaching(policy.slow_ratio, policy.probes)
             left = policy.probes - totals.calls
             if totals.failed >= to_fail or totals.slow >= to_slow:
                 self._open_locked(now, rng, hint_s, totals)
@@ -251,8 +274,6 @@ class Breaker:
                 self._open_locked(now, rng, hint_s, totals)
             else:
                 self._recover_locked(now, totals)
-
-    # -- transitions -------------------------------------------------------------
 
     def _open_locked(
         self, now: float, rng: Callable[[], float], hint_s: float | None, totals: Totals
@@ -276,13 +297,19 @@ class Breaker:
             self._move_locked("closed", now, totals)
 
     def _move_locked(
-        self, state: State, now: float, totals: Totals | None, until: float | None = None
+        self,
+        state: State,
+        now: float,
+        totals: Totals | None,
+        until: float | None = None,
     ) -> None:
         if totals is not None:
             self._evidence = f"{totals.failed} of {totals.calls} failed" + (
                 f", {totals.slow} slow" if totals.slow else ""
             )
-        change = BreakerChanged(self.scope, self.state, state, self._evidence, until, now)
+        change = BreakerChanged(
+            self.scope, self.state, state, self._evidence, until, now
+        )
         self.changes.append(change)
         self.generation += 1
         self._closed_permit = Permit(self.generation, 0)
@@ -290,7 +317,7 @@ class Breaker:
         self._admitted = 0
         self._leases.clear()
         self._half.clear()
-        if state in {"closed", "ramp"}:
+        if state in _COUNTING:
             self._window.clear()
             self._evidence = ""
 
@@ -335,6 +362,12 @@ class Breaker:
             "own_faults": self.own_faults,
             "probes_in_flight": len(self._leases),
         }
+
+
+def _reaching(ratio: float, count: int) -> int:
+    """The least number whose share of *count* reaches *ratio*; at least 1."""
+    least = max(1, math.floor(ratio * count))
+    return least if least / count >= ratio else least + 1
 
 
 def _window(policy: BreakerPolicy) -> Window:

@@ -11,6 +11,7 @@ from typing import Protocol
 from .outcome import Outcome
 from .policy import BudgetPolicy
 
+
 SLICES = 10
 SCALE = 1000
 """A first attempt deposits this; a retry withdraws SCALE / ratio (Finagle)."""
@@ -49,7 +50,16 @@ class RetryBudget(Protocol):
 class RatioBudget:
     """Retries stay within a ratio of calls, plus a small reserve (Finagle)."""
 
-    __slots__ = ("_index", "_lock", "_reserve", "_slice_s", "_slices", "_sum", "_unit", "policy")
+    __slots__ = (
+        "_index",
+        "_lock",
+        "_reserve",
+        "_slice_s",
+        "_slices",
+        "_sum",
+        "_unit",
+        "policy",
+    )
 
     def __init__(self, policy: BudgetPolicy) -> None:
         self.policy = policy
@@ -79,7 +89,11 @@ class RatioBudget:
         """A call started: it pays for `ratio` of a retry during `ttl`."""
         if self.policy.ratio:
             with self._lock:
-                self._add_locked(SCALE, now)
+                if int(now / self._slice_s) == self._index:
+                    self._slices[self._index % SLICES] += SCALE
+                    self._sum += SCALE
+                else:
+                    self._add_locked(SCALE, now)
 
     def balance(self, now: float) -> float:
         """Retries that would be granted now."""
@@ -140,7 +154,7 @@ class TokenBudget:
     def refund(self, cost: int, now: float) -> None:
         """Nothing was taken."""
 
-    def ended(self, cost: int | None, now: float, *, ok: bool) -> None:  # noqa: ARG002 - no price
+    def ended(self, cost: int | None, now: float, *, ok: bool) -> None:  # noqa: ARG002
         """A success gives `token_ratio` back, up to the maximum."""
         if ok:
             with self._lock:
@@ -199,7 +213,7 @@ class QuotaBudget:
             self._left = min(self.policy.capacity, self._left + cost)
 
     def ended(self, cost: int | None, now: float, *, ok: bool) -> None:
-        """A first-try success refills 1; one after a retry gives its last price back."""
+        """A first-try success refills 1; one after a retry gives its price back."""
         if ok and (cost is not None or self._left < self.policy.capacity):
             self.refund(1 if cost is None else cost, now)
 

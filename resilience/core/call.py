@@ -8,37 +8,32 @@ A step's `wake_at` is the one timer of a call: backoff, waiting for an open brea
 the end of the attempt that runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from . import allowance
 from .binding import Binding
 from .breaker import Breaker, Permit, Refusal
-from .classify import evidence
-from .command import NOTHING, CancelAttempt, Finish, Rejection, StartAttempt, Step
-from .event import (
-    Arrived,
-    AttemptCommitted,
-    AttemptDone,
-    CallerGone,
-    Event,
-    Woke,
+from .command import (
+    NOTHING,
+    CancelAttempt,
+    Command,
+    Finish,
+    Rejection,
+    StartAttempt,
+    Step,
 )
-from .outcome import Outcome
-from .record import AttemptEnded, CallEnded, Decided, Decision, Reason, Record
+from .event import Arrived, AttemptCommitted, AttemptDone, CallerGone, Event, Woke
+from .journal import Journal
+from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
+from .record import AttemptEnded, CallEnded, Decision, Reason
+from .rejection import make_rejection
 from .retries import Next, Retries
+from .tally import settle
 from .target import Facts, Idempotency
 
-IMPATIENT = 2.0
-"""A timeout that the caller's own budget cut below this many expected latencies says
-nothing about the target."""
-IMPATIENT_S = 0.05
-"""Nor does one below this, whatever is expected."""
 
 _State = Literal["new", "running", "waiting", "queued", "failing", "finished"]
-_TIMED_OUT = Outcome(
-    "DEADLINE_EXCEEDED", "transport", "maybe", timed_out=True, message="attempt timeout"
-)
-_GONE = Outcome("CANCELLED", "local", "maybe", message="cancelled by the caller")
 
 
 class Call:
@@ -50,9 +45,9 @@ class Call:
         "_committed",
         "_facts",
         "_first_code",
+        "_journal",
         "_number",
         "_permit",
-        "_records",
         "_retries",
         "_rng",
         "_started",
@@ -62,7 +57,6 @@ class Call:
         "_wake_at",
         "deadline_at",
         "ended",
-        "history",
         "id",
         "idempotency",
     )
@@ -82,8 +76,6 @@ class Call:
         )
         self.deadline_at: float | None = None
         """The call's end, monotonic; None: it has none."""
-        self.history: list[AttemptEnded] = []
-        """Attempts that ended, but for a first one that succeeded."""
         self.ended: CallEnded | None = None
         """The record of its end, once there is one."""
         self._binding = binding
@@ -95,7 +87,7 @@ class Call:
         self._retries: Retries | None = None
         self._first_code = ""
         self._committed = False
-        self._records: list[Record] = []
+        self._journal: Journal | None = None
         self._waited = 0.0
         self._wake_at: float | None = None
 
@@ -110,10 +102,7 @@ class Call:
         """
         state = self._state
         if state == "new":
-            if type(event) is not Arrived:
-                msg = f"call {self.id}: {event!r} before Arrived"
-                raise RuntimeError(msg)
-            return self._arrive(now)
+            return self._begin(event, now)
         match event:
             case AttemptDone():
                 if state == "running" and event.number == self._number:
@@ -130,58 +119,58 @@ class Call:
                 raise RuntimeError(msg)
         return NOTHING if state == "finished" else Step(wake_at=self._wake_at)
 
-    # -- arrival -----------------------------------------------------------------
+    @property
+    def history(self) -> Sequence[AttemptEnded]:
+        """Attempts that ended, but for a first one that succeeded."""
+        return () if self._journal is None else self._journal.history
 
-    def _arrive(self, now: float) -> Step:
-        facts, binding = self._facts, self._binding
+    @property
+    def key_needed(self) -> bool:
+        """Whether each attempt has to carry the same idempotency key."""
+        return self.idempotency == "keyed"
+
+    def _begin(self, event: Event, now: float) -> Step:
+        if type(event) is CallerGone:  # a driver was interrupted before its first step
+            self._state = "finished"
+            return NOTHING
+        if type(event) is not Arrived:
+            msg = f"call {self.id}: {event!r} before Arrived"
+            raise RuntimeError(msg)
+        binding = self._binding
         self._arrived = self._started = now
         binding.scope.last_used = now
         if binding.mode == "enforce":
-            self._set_deadline(now)
+            self._timeout_s, self.deadline_at = allowance.of_call(
+                binding.policy, self._facts, now
+            )
         else:
-            self._timeout_s = facts.timeout_s
-        if binding.budget is not None:
-            binding.budget.deposit(now)
+            self._timeout_s = self._facts.timeout_s
         return self._admit(now)
-
-    def _set_deadline(self, now: float) -> None:
-        facts = self._facts
-        timeout_s = facts.timeout_s
-        if timeout_s is None:
-            timeout_s = self._stretched(self._binding.policy.timeout_s)
-        self._timeout_s = timeout_s
-        deadline = None if timeout_s is None else now + timeout_s
-        ambient = facts.deadline_at
-        if ambient is not None and (deadline is None or ambient < deadline):
-            deadline = ambient
-            self._timeout_s = ambient - now
-        self.deadline_at = deadline
-
-    def _stretched(self, timeout_s: float | None) -> float | None:
-        """A policy's timeout, never shorter than what the request itself asks for."""
-        facts = self._facts
-        if timeout_s is None or (facts.long and facts.least_s is None):
-            return None
-        return timeout_s if facts.least_s is None else max(timeout_s, facts.least_s)
-
-    # -- admission ---------------------------------------------------------------
 
     def _admit(self, now: float) -> Step:
         """Time left? -> breaker -> start: for first attempts and for repeats alike."""
-        if self.deadline_at is not None and self.deadline_at <= now:
+        deadline, retries = self.deadline_at, self._retries
+        if deadline is not None and deadline <= now:
             return self._refuse("deadline", "the deadline has passed", None, now)
+        if retries is not None:
+            if not retries.fits(0.0, deadline, now):
+                return self._refuse("deadline", "", None, now)
+            if not retries.may_add_load:
+                return self._refuse("breaker-open", "", None, now)
         binding = self._binding
         breaker = binding.breaker
         if breaker is not None:
-            answer = breaker.admit(now, self._rng, self.deadline_at)
+            answer = breaker.admit(now, self._rng, deadline)
             if breaker.changes:
-                self._records += breaker.drain()
-            if isinstance(answer, Refusal):
-                if binding.breaker_acts and binding.mode == "enforce":
-                    return self._breaker_refused(breaker, answer, now)
-                self._note("breaker", "reject", "breaker-open", answer.message, 0.0, now)
-            else:
+                self._written.add(breaker.drain())
+            if type(answer) is Permit:
                 self._permit = answer
+            elif isinstance(answer, Refusal):
+                if binding.breaker_acts:
+                    return self._breaker_refused(breaker, answer, now)
+                self._written.decided(
+                    "breaker", "reject", "breaker-open", now, message=answer.message
+                )
         return self._start(now)
 
     def _breaker_refused(self, breaker: Breaker, answer: Refusal, now: float) -> Step:
@@ -203,33 +192,27 @@ class Call:
         if retries is not None and retries.last is not None:
             retries.give_back(now)
             return self._finish(retries.last, reason, now)
-        target, policy = self._binding.target, self._binding.policy
-        scope = self._binding.scope.key
-        text = f"{target.full_method}: {message}; nothing was sent"
-        if retry_after is not None:
-            text += f"; next admission in {retry_after:.2g}s"
-        if policy.owner:
-            text += f"; owner {policy.owner}"
+        rejection = make_rejection(self._binding, reason, message, retry_after)
         code = "DEADLINE_EXCEEDED" if reason == "deadline" else "UNAVAILABLE"
-        outcome = Outcome(code, "local", "no", message=text)
-        rejection = Rejection(reason, scope, text, retry_after)
+        outcome = Outcome(code, "local", "no", message=rejection.message)
         return self._finish(outcome, reason, now, rejection)
 
     def _start(self, now: float) -> Step:
+        binding = self._binding
+        if self._retries is not None:
+            self._retries.started()
+        elif binding.budget is not None:
+            binding.budget.deposit(now)
         self._number += 1
         self._waited += now - self._started
         self._started = now
         self._state = "running"
-        timeout_s = None
-        if self._binding.mode == "enforce":
-            timeout_s = self._stretched(self._binding.policy.attempt_timeout_s)
-            if self.deadline_at is not None:
-                left = self.deadline_at - now
-                timeout_s = left if timeout_s is None else min(timeout_s, left)
-        self._wake_at = None if timeout_s is None else now + timeout_s
+        timeout_s = self._wake_at = None
+        if binding.mode == "enforce":
+            timeout_s, self._wake_at = allowance.of_attempt(
+                binding.policy, self._facts, self.deadline_at, now
+            )
         return self._step((StartAttempt(self._number, timeout_s),), self._wake_at)
-
-    # -- an attempt ended --------------------------------------------------------
 
     def _attempt_done(
         self, outcome: Outcome, host_wait_s: float | None, now: float
@@ -242,9 +225,8 @@ class Call:
         if not self._first_code:
             self._first_code = outcome.code
         if outcome.kind == "ok":
-            self._binding.scope.latency.sample(elapsed)
             if self._number > 1:
-                self._log(outcome, elapsed, "return", "ok", 0.0, now)
+                self._log(outcome, elapsed, "return", Next("ok"), now)
             return self._finish(outcome, "ok", now)
         return self._failed(outcome, elapsed, host_wait_s, now)
 
@@ -260,74 +242,48 @@ class Call:
             after = retries.after(
                 outcome, host_wait_s, self._number, self.deadline_at, now
             )
-        reason, wait, would_deny = after
-        if would_deny:
-            self._note("retry_budget", "fail", "retry-budget", "", 0.0, now)
-        if binding.mode != "enforce":
-            return self._observed(outcome, elapsed, after, host_wait_s, now)
-        if wait is None:
-            self._log(outcome, elapsed, "fail", reason, 0.0, now)
-            retry = binding.policy.retry
-            if reason == "retry-budget" and self._facts.wait_before_failing and retry:
-                wait = retries.own_wait(outcome, retry)
-                return self._wait("failing", now + wait)
-            return self._finish(outcome, reason, now)
+        if after.budget_would_deny:
+            self._written.decided("retry_budget", "fail", "retry-budget", now)
+        reason, wait = after.reason, after.wait_s
         if not binding.retry_acts and host_wait_s is None:
-            self._note("retry", "retry", reason, outcome.code, wait, now)
-            self._log(outcome, elapsed, "fail", "not-retryable", 0.0, now)
-            return self._finish(outcome, "not-retryable", now)
-        self._log(outcome, elapsed, "retry", reason, wait, now)
-        return self._wait("waiting", now + wait)
-
-    def _settle(self, outcome: Outcome, elapsed: float, now: float) -> None:
-        """Give the permit back and tell the budget, before anything is decided."""
-        binding = self._binding
-        if binding.budget is not None and outcome.kind != "ok":
-            retry = binding.policy.retry
-            listed = retry is not None and outcome.code in retry.retry_on
-            counts = listed or outcome.kind in {"transport", "overload"}
-            binding.budget.failed(now, counts=counts)
-        permit, self._permit = self._permit, None
-        breaker = binding.breaker
-        if breaker is None or permit is None:
-            return
-        shown = evidence(outcome)
-        if outcome.timed_out and shown == "failure" and self._is_impatient(elapsed):
-            shown = "neutral"
-        hint = outcome.pushback_s
-        breaker.done(
-            permit, shown, elapsed, now, self._rng, hint, long=self._facts.long
-        )
-        if breaker.changes:
-            self._records += breaker.drain()
-
-    def _is_impatient(self, elapsed: float) -> bool:
-        """Did the caller's own budget, not the policy, make the attempt this short?"""
-        policy_s = self._binding.policy.attempt_timeout_s
-        if policy_s is not None and elapsed >= policy_s:
-            return False
-        expected = self._binding.scope.latency.expected_s
-        return elapsed < max(IMPATIENT * expected, IMPATIENT_S)
+            return self._observed(outcome, elapsed, after, now)
+        if binding.mode != "enforce":
+            self._would(outcome, after, now)
+            reason, wait = "native", host_wait_s
+        if wait is not None:
+            self._log(outcome, elapsed, "retry", Next(reason, wait), now)
+            return self._wait("waiting", now + wait)
+        self._log(outcome, elapsed, "fail", after, now)
+        if after.hold_s > 0:
+            return self._wait("failing", now + after.hold_s)
+        return self._finish(outcome, reason, now)
 
     def _observed(
-        self,
-        outcome: Outcome,
-        elapsed: float,
-        after: Next,
-        host_wait_s: float | None,
-        now: float,
+        self, outcome: Outcome, elapsed: float, after: Next, now: float
     ) -> Step:
-        """Mode observe: the native behaviour goes on; ours is only written down."""
-        decision: Decision = "fail" if after.wait_s is None else "retry"
-        wait = after.wait_s or 0.0
-        self._note("retry", decision, after.reason, outcome.code, wait, now)
-        if host_wait_s is None:
-            self._log(outcome, elapsed, "return", "native", 0.0, now)
-            return self._finish(outcome, "native", now)
-        self._log(outcome, elapsed, "retry", "native", host_wait_s, now)
-        return self._wait("waiting", now + host_wait_s)
+        """Nothing is repeated by us; what we would have done is written down."""
+        native = self._binding.mode != "enforce"
+        if native or after.wait_s is not None:
+            self._would(outcome, after, now)
+            after = Next("native" if native else "not-retryable")
+        self._log(outcome, elapsed, "return" if native else "fail", after, now)
+        return self._finish(outcome, after.reason, now)
 
-    # -- waiting -----------------------------------------------------------------
+    def _would(self, outcome: Outcome, after: Next, now: float) -> None:
+        wait_s = after.wait_s or 0.0
+        decision: Decision = "fail" if after.wait_s is None else "retry"
+        self._written.decided(
+            "retry", decision, after.reason, now, message=outcome.code, wait_s=wait_s
+        )
+
+    def _settle(self, outcome: Outcome, elapsed: float, now: float) -> None:
+        """Give the permit back and count the result, before anything is decided."""
+        binding = self._binding
+        permit, self._permit = self._permit, None
+        settle(binding, permit, self._facts, outcome, elapsed, now=now, rng=self._rng)
+        breaker = binding.breaker
+        if breaker is not None and breaker.changes:
+            self._written.add(breaker.drain())
 
     def _wait(self, state: _State, until: float) -> Step:
         self._state = state
@@ -341,44 +297,38 @@ class Call:
         if wake_at is None or now < wake_at:
             return Step(wake_at=wake_at)
         if self._state == "running":
-            number, reason = self._number, self._timeout_reason(now)
-            step = self._attempt_done(_TIMED_OUT, None, now)
-            cancel = CancelAttempt(number, reason)
+            # Which of the two ended it is settled here, in either order of events.
+            is_over = allowance.has_run_out(TIMED_OUT, self.deadline_at, now)
+            reason: Reason = "deadline" if is_over else "attempt-timeout"
+            cancel = CancelAttempt(self._number, reason)
+            step = self._attempt_done(TIMED_OUT, None, now)
             return step._replace(commands=(cancel, *step.commands))
-        if self._state == "waiting" and retries is not None:
-            return self._repeat(retries, now)
-        if self._state == "failing" and retries is not None and retries.last:
+        if retries is None or self._state == "queued":
+            return self._admit(now)
+        if self._state == "failing" and retries.last is not None:
             return self._finish(retries.last, "retry-budget", now)
-        return self._admit(now)
-
-    def _timeout_reason(self, now: float) -> Reason:
-        deadline = self.deadline_at
-        return "deadline" if deadline is not None and deadline <= now else "attempt-timeout"
+        return self._repeat(retries, now)
 
     def _repeat(self, retries: Retries, now: float) -> Step:
         """A repeat is due: time left? -> retry budget -> breaker -> start."""
-        if self.deadline_at is not None and self.deadline_at <= now:
+        if not retries.fits(0.0, self.deadline_at, now):
             return self._refuse("deadline", "", None, now)
         if not retries.pay(now):
             return self._refuse("retry-budget", "", None, now)
         return self._admit(now)
 
-    # -- the end -----------------------------------------------------------------
-
     def _caller_gone(self, now: float) -> Step:
         if self._state == "finished":
             return NOTHING
         if self._state != "running":
-            retries, last = self._retries, None
-            if retries is not None:
-                retries.give_back(now)
-                last = retries.last
-            return self._finish(last or _GONE, "cancelled", now)
+            if self._retries is not None:
+                self._retries.give_back(now)
+            return self._finish(GONE_WAITING, "cancelled", now)
         elapsed = now - self._started
-        self._settle(_GONE, elapsed, now)
+        self._settle(GONE, elapsed, now)
         self._started = now
-        self._log(_GONE, elapsed, "fail", "cancelled", 0.0, now)
-        step = self._finish(_GONE, "cancelled", now)
+        self._log(GONE, elapsed, "fail", Next("cancelled"), now)
+        step = self._finish(GONE, "cancelled", now)
         cancel = CancelAttempt(self._number, "cancelled")
         return step._replace(commands=(cancel, *step.commands))
 
@@ -389,14 +339,14 @@ class Call:
         now: float,
         rejection: Rejection | None = None,
     ) -> Step:
-        binding, retries = self._binding, self._retries
+        binding, retries, journal = self._binding, self._retries, self._journal
         ok = outcome.kind == "ok"
         if binding.budget is not None:
             cost = None if retries is None else retries.cost
             binding.budget.ended(cost, now, ok=ok)
         self._state = "finished"
         self._waited += now - self._started
-        self.ended = CallEnded(
+        self.ended = ended = CallEnded(
             self.id,
             binding.target,
             outcome,
@@ -406,67 +356,42 @@ class Call:
             self._first_code or outcome.code,
             now - self._arrived,
             self._waited,
-            not ok and self._is_ambiguous(),
+            not ok and journal is not None and journal.is_ambiguous,
             binding.mode,
             self.idempotency,
             self._timeout_s,
             now,
         )
-        self._records.append(self.ended)
-        return self._step((Finish(self._number, outcome, reason, rejection),), None)
+        finish = (Finish(self._number, outcome, reason, rejection),)
+        if journal is None:
+            return Step(finish, None, (ended,))
+        return Step(finish, None, (*journal.take(), ended))
 
-    def _is_ambiguous(self) -> bool:
-        return any(ended.outcome.reached == "maybe" for ended in self.history)
-
-    # -- records -----------------------------------------------------------------
+    @property
+    def _written(self) -> Journal:
+        journal = self._journal
+        if journal is None:
+            target, mode = self._binding.target, self._binding.mode
+            journal = self._journal = Journal(self.id, target, mode)
+        return journal
 
     def _log(
-        self,
-        outcome: Outcome,
-        elapsed: float,
-        decision: Decision,
-        reason: Reason,
-        wait: float,
-        now: float,
+        self, outcome: Outcome, elapsed: float, decision: Decision, to: Next, now: float
     ) -> None:
-        left = None if self.deadline_at is None else self.deadline_at - now
-        ended = AttemptEnded(
-            self.id,
-            self._binding.target,
+        """Write down that the attempt ended, and what it led *to*."""
+        deadline = self.deadline_at
+        self._written.attempt(
             self._number,
             outcome,
-            elapsed,
-            decision,
-            reason,
-            wait,
-            left,
-            self._binding.mode,
-            now,
-        )
-        self.history.append(ended)
-        self._records.append(ended)
-
-    def _note(
-        self,
-        mechanism: str,
-        decision: Decision,
-        reason: Reason,
-        message: str,
-        wait: float,
-        now: float,
-    ) -> None:
-        target = self._binding.target
-        self._records.append(
-            Decided(self.id, target, mechanism, decision, reason, message, wait, now)
+            elapsed_s=elapsed,
+            decision=decision,
+            reason=to.reason,
+            wait_s=to.wait_s or to.hold_s,
+            time_left_s=None if deadline is None else deadline - now,
+            now=now,
         )
 
-    def _step(
-        self,
-        commands: tuple[StartAttempt | CancelAttempt | Finish, ...],
-        wake_at: float | None,
-    ) -> Step:
-        records = self._records
-        if records:
-            self._records = []
-            return Step(commands, wake_at, tuple(records))
-        return Step(commands, wake_at)
+    def _step(self, commands: tuple[Command, ...], wake_at: float | None) -> Step:
+        if self._journal is None:
+            return Step(commands, wake_at)
+        return Step(commands, wake_at, self._journal.take())

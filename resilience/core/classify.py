@@ -11,6 +11,7 @@ from .policy import RetryPolicy
 from .record import Reason
 from .target import Idempotency
 
+
 Evidence = Literal["success", "failure", "neutral", "own"]
 """For the breaker: the target answered, the target failed, it says nothing about the
 target, or the fault is on this side and feeds a window of its own."""
@@ -41,8 +42,9 @@ def verdict(outcome: Outcome, retry: RetryPolicy, idempotency: Idempotency) -> V
     kind = outcome.kind
     if kind in {"ok", "local", "permanent"}:
         return _NEVER
-    if outcome.pushback_s is not None and outcome.pushback_s < 0:
-        return _PUSHED_BACK
+    asked = outcome.pushback_s
+    if asked is not None and asked < 0 and outcome.pushback_form == "exact":
+        return _PUSHED_BACK  # gRFC A6; elsewhere a negative wait is just invalid
     if outcome.unprocessed and outcome.reached == "no":
         return _AT_ONCE
     if kind == "application" and outcome.code not in retry.retry_on:

@@ -28,8 +28,11 @@ class AttemptDone(NamedTuple):
 
 
 class Woke(NamedTuple):
-    """The moment a step asked for has come. A timer may fire early by a rounding
-    error, so the engine takes the later of `due` and `now` (as aioquic's driver)."""
+    """The moment a step asked for has come.
+
+    A timer may fire early by a rounding error, so the engine takes the later of `due`
+    and `now` (aioquic does it in its driver).
+    """
 
     due: float
 

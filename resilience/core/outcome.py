@@ -6,6 +6,7 @@ outcome means for a retry or a breaker. No payload is ever part of an outcome.
 
 from typing import Literal, NamedTuple
 
+
 Kind = Literal["ok", "transport", "overload", "application", "permanent", "local"]
 """What sort of end it was; the table in the design gives examples of each."""
 
@@ -45,3 +46,11 @@ class Outcome(NamedTuple):
 
 OK = Outcome("OK")
 """The outcome of a healthy attempt; one shared object."""
+TIMED_OUT = Outcome(
+    "DEADLINE_EXCEEDED", "transport", "maybe", timed_out=True, message="attempt timeout"
+)
+"""An attempt that the engine's own timer ended."""
+GONE = Outcome("CANCELLED", "local", "maybe", message="cancelled by the caller")
+"""The caller cancelled while an attempt was under way."""
+GONE_WAITING = GONE._replace(reached="no")
+"""The caller cancelled while none was."""

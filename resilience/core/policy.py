@@ -11,6 +11,7 @@ from typing import Literal
 from .record import Mode
 from .target import Idempotency
 
+
 Jitter = Literal["full", "equal", "decorrelated", "none"]
 Criticality = Literal["critical_plus", "critical", "sheddable_plus", "sheddable"]
 

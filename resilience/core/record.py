@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from .outcome import Outcome
 from .target import Target
 
+
 Reason = Literal[
     "ok",
     "not-retryable",

@@ -8,6 +8,7 @@ pay nothing. Owned by one call.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .allowance import fits, has_run_out
 from .backoff import Backoff, with_pushback
 from .binding import Binding
 from .classify import verdict
@@ -15,6 +16,7 @@ from .outcome import Outcome
 from .policy import BackoffPolicy, RetryPolicy
 from .record import Reason
 from .target import Facts, Idempotency
+
 
 MAX_FREE_ATTEMPTS = 100
 """Repeats of unprocessed work in one call (grpc-java allows 1000 local ones)."""
@@ -30,6 +32,8 @@ class Next(NamedTuple):
     """Until the next attempt; None: there is none."""
     budget_would_deny: bool = False
     """An observing budget would have denied it."""
+    hold_s: float = 0.0
+    """Wait this long before failing (a long poll that the budget denied)."""
 
 
 class Retries:
@@ -44,6 +48,7 @@ class Retries:
         "_free_next",
         "_idempotency",
         "_n",
+        "_pending",
         "_rng",
         "free",
         "last",
@@ -64,13 +69,14 @@ class Retries:
         self._backoffs: dict[BackoffPolicy, Backoff] = {}
         self._n = 0
         self._cost: int | None = None
+        self._pending: int | None = None
         self._free_next = False
         self.free = 0
-        """Repeats of unprocessed work so far."""
+        """Repeats of unprocessed work that were made so far."""
         self.last: Outcome | None = None
         """How the newest attempt failed."""
 
-    def after(
+    def after(  # noqa: PLR0911 - a list of reasons, in order
         self,
         outcome: Outcome,
         host_wait_s: float | None,
@@ -82,7 +88,7 @@ class Retries:
         self.last = outcome
         self._free_next = False
         self._by_code[outcome.code] = self._by_code.get(outcome.code, 0) + 1
-        if deadline is not None and deadline <= now:
+        if has_run_out(outcome, deadline, now):
             return Next("deadline")
         if self._facts.host_decides:
             return self._as_host_proposes(outcome, host_wait_s, deadline, now)
@@ -93,42 +99,48 @@ class Retries:
         if not answer.repeat:
             return Next(answer.reason)
         if answer.free and self.free < MAX_FREE_ATTEMPTS:
+            if not self.fits(0.0, deadline, now):
+                return Next("deadline")
             self._free_next = True
-            return self._if_it_fits("unprocessed", 0.0, deadline, now)
+            return Next("unprocessed", 0.0)
         if self._is_exhausted(retry, outcome, number):
             return Next("attempts-exhausted")
         return self._paid(outcome, retry, deadline, now)
 
     def _is_exhausted(self, retry: RetryPolicy, outcome: Outcome, number: int) -> bool:
         rule = retry.codes.get(outcome.code)
-        if rule is not None and rule.max_attempts is not None:
-            # The limit of a code counts the attempts that ended in it.
-            if self._by_code[outcome.code] >= rule.max_attempts:
-                return True
+        # The limit of a code counts the attempts that ended in it.
+        limit = None if rule is None else rule.max_attempts
+        if limit is not None and self._by_code[outcome.code] >= limit:
+            return True
         return number - self.free >= retry.max_attempts
 
     def _paid(
         self, outcome: Outcome, retry: RetryPolicy, deadline: float | None, now: float
     ) -> Next:
-        """An ordinary repeat: it costs budget, and waits."""
+        """An ordinary repeat waits, and costs budget: does it fit, is it granted?"""
         binding = self._binding
         budget, breaker = binding.budget, binding.breaker
+        own_s = self._own_wait(outcome, retry)
+        wait_s = with_pushback(outcome, own_s, self._rng)
+        asked, form = outcome.pushback_s, outcome.pushback_form
+        if asked is not None and form != "clamped":
+            longest = (
+                LONGEST_HINT_S if breaker is None else breaker.policy.max_open_for_s
+            )
+            if asked > longest:
+                return Next("pushback")
+            if form == "exact":
+                self._n = 0  # gRFC A6: the exponent starts again
+        if not self.fits(wait_s, deadline, now):
+            return Next("deadline")
         denied = budget is not None and not budget.allows(outcome, now)
         if denied and binding.budget_acts:
-            return Next("retry-budget")
-        if breaker is not None and binding.breaker_acts and not breaker.allows_retries:
+            hold_s = own_s if self._facts.wait_before_failing else 0.0
+            return Next("retry-budget", hold_s=hold_s)
+        if not self.may_add_load:
             return Next("breaker-open")
-        wait = with_pushback(outcome, self.own_wait(outcome, retry), self._rng)
-        asked = outcome.pushback_s
-        if asked is not None:
-            if outcome.pushback_form == "exact":
-                self._n = 0  # gRFC A6: the exponent starts again
-            longest = LONGEST_HINT_S if breaker is None else breaker.policy.max_open_for_s
-            if outcome.pushback_form != "clamped" and asked > longest:
-                return Next("pushback")
-        return self._if_it_fits("retry", wait, deadline, now)._replace(
-            budget_would_deny=denied
-        )
+        return Next("retry", wait_s, budget_would_deny=denied)
 
     def _as_host_proposes(
         self,
@@ -143,18 +155,24 @@ class Retries:
         is_declared = self._binding.policy.idempotency != "auto"
         if is_declared and outcome.reached != "no" and self._idempotency == "none":
             return Next("idempotency")
-        return self._if_it_fits("host", host_wait_s, deadline, now)
+        if not self.fits(host_wait_s, deadline, now):
+            return Next("deadline")
+        return Next("host", host_wait_s)
 
-    def _if_it_fits(
-        self, reason: Reason, wait: float, deadline: float | None, now: float
-    ) -> Next:
-        if deadline is not None:
-            expected = self._binding.scope.latency.expected_s
-            if now + wait + expected >= deadline:
-                return Next("deadline")
-        return Next(reason, wait)
+    def fits(self, wait_s: float, deadline: float | None, now: float) -> bool:
+        """Can a repeat after *wait_s* be expected to end before *deadline*?"""
+        return fits(wait_s, self._binding.scope.latency.expected_s, deadline, now)
 
-    def own_wait(self, outcome: Outcome, retry: RetryPolicy) -> float:
+    @property
+    def may_add_load(self) -> bool:
+        """False while a breaker ramps up, but for repeats of unprocessed work."""
+        binding = self._binding
+        breaker = binding.breaker
+        if breaker is None or not binding.breaker_acts or self._free_next:
+            return True
+        return breaker.allows_retries
+
+    def _own_wait(self, outcome: Outcome, retry: RetryPolicy) -> float:
         """The policy's wait after *outcome*, without what the server asked for."""
         self._n += 1
         n, policy = self._n, retry.backoff
@@ -170,24 +188,30 @@ class Retries:
 
     def pay(self, now: float) -> bool:
         """A repeat is due: take what it costs. False: the budget denies it."""
+        self._pending = None
         binding, last = self._binding, self.last
+        if self._free_next or binding.budget is None or last is None:
+            return True
+        self._pending = binding.budget.withdraw(last, now)
+        if self._pending is not None or not binding.budget_acts:
+            return True
+        return self._facts.host_decides
+
+    def started(self) -> None:
+        """The repeat that was paid for is under way."""
         if self._free_next:
             self.free += 1
-            return True
-        host = binding.mode != "enforce" or self._facts.host_decides
-        if binding.budget is None or last is None or host:
-            return True
-        self._cost = binding.budget.withdraw(last, now)
-        return self._cost is not None or not binding.budget_acts
+        else:
+            self._cost, self._pending = self._pending, None
 
     def give_back(self, now: float) -> None:
         """The repeat that was paid for is not made after all."""
-        budget, cost = self._binding.budget, self._cost
+        budget, cost = self._binding.budget, self._pending
         if budget is not None and cost:
             budget.refund(cost, now)
-        self._cost = None
+        self._pending = None
 
     @property
     def cost(self) -> int | None:
-        """What the last repeat took from the budget; None: nothing was taken."""
+        """What the newest repeat took from the budget; None: nothing was taken."""
         return self._cost

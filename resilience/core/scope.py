@@ -16,6 +16,7 @@ from .latency import Latency
 from .policy import BreakerPolicy, BudgetPolicy
 from .target import Target
 
+
 EVICT_SHARE = 16
 """One of this many is evicted at once, so that finding them is paid rarely."""
 

@@ -1,7 +1,8 @@
 """What a call is aimed at, and the facts that an adapter knows when it arrives."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
 
 Protocol = Literal["grpc", "aws", "app"]
 Idempotency = Literal["safe", "keyed", "accept_duplicates", "none"]
@@ -37,9 +38,8 @@ class Target:
         return next((value for key, value in self.labels if key == name), "-")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the adapter knows of one call when it arrives."""
+class Facts(NamedTuple):
+    """What the adapter knows of one call when it arrives. Name the fields."""
 
     declared: Idempotency = "none"
     """Idempotency by what the protocol declares; used where the policy says `auto`."""

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from typing import NamedTuple, Protocol
 
+
 MAX_BUCKETS = 120
 COLUMNS = 4
 
@@ -34,8 +35,8 @@ class Totals(NamedTuple):
 class Window(Protocol):
     """What a breaker needs of a window. Not thread safe: the owner locks."""
 
-    def add(self, now: float, *, failed: bool, slow: bool) -> None:
-        """Count one result."""
+    def add(self, now: float, *, failed: bool, slow: bool) -> bool:
+        """Count one result; True: nothing inside failed or was slow."""
 
     def totals(self, now: float) -> Totals:
         """What is inside at *now*."""
@@ -58,12 +59,13 @@ class CountWindow:
         self._results: deque[tuple[bool, bool]] = deque()
         self._failed = self._slow = self._slow_failed = 0
 
-    def add(self, now: float, *, failed: bool, slow: bool) -> None:  # noqa: ARG002 - the protocol's
+    def add(self, now: float, *, failed: bool, slow: bool) -> bool:  # noqa: ARG002 - the protocol's
         """Count one result; the oldest one leaves a full window."""
         if len(self._results) == self._size:
             self._count(*self._results.popleft(), by=-1)
         self._results.append((failed, slow))
         self._count(failed, slow, by=1)
+        return not (self._failed or self._slow)
 
     def _count(self, failed: bool, slow: bool, *, by: int) -> None:  # noqa: FBT001 - a stored pair
         self._failed += by * failed
@@ -101,23 +103,25 @@ class TimeWindow:
                 self._cells[at + column] = 0
         self._index = index
 
-    def add(self, now: float, *, failed: bool, slow: bool) -> None:
+    def add(self, now: float, *, failed: bool, slow: bool) -> bool:
         """Count one result in the bucket of *now*; time never goes back."""
         index = int(now / self._bucket_s)
         if index > self._index:
             self._turn_to(index)
+        cells, totals = self._cells, self._totals
         at = self._index % self._size * COLUMNS
-        self._cells[at] += 1
-        self._totals[0] += 1
+        cells[at] += 1
+        totals[0] += 1
         if failed:
-            self._cells[at + 1] += 1
-            self._totals[1] += 1
+            cells[at + 1] += 1
+            totals[1] += 1
         if slow:
-            self._cells[at + 2] += 1
-            self._totals[2] += 1
-        if failed and slow:
-            self._cells[at + 3] += 1
-            self._totals[3] += 1
+            cells[at + 2] += 1
+            totals[2] += 1
+            if failed:
+                cells[at + 3] += 1
+                totals[3] += 1
+        return not (totals[1] or totals[2])
 
     def totals(self, now: float) -> Totals:
         """What is inside at *now*."""

@@ -36,15 +36,18 @@ async def run(
             commands, wake_at, records = call.advance(event, moment)
             if records:
                 host.emit(records)
+            ended: AttemptDone | None = None
             for command in commands:
                 match command:
                     case StartAttempt():
-                        event = AttemptDone(command.number, await attempt(command))
+                        ended = AttemptDone(command.number, await attempt(command))
                     case Finish():
                         return command
                     case CancelAttempt():
                         pass  # an awaited attempt has ended by itself
-            if not commands:
+            if ended is not None:
+                event = ended
+            else:
                 due = moment if wake_at is None else wake_at
                 await host.asleep(max(0.0, due - moment))
                 event = Woke(due)

@@ -31,6 +31,7 @@ class CallbackDriver:
         "_handle",
         "_host",
         "_lock",
+        "_number",
         "_start",
     )
 
@@ -58,6 +59,8 @@ class CallbackDriver:
         self._host = host
         self._events: deque[Event] = deque()
         self._busy = False
+        self._number = 0
+        """Of the attempt under way; 0: none is."""
         self._handle: Handle | None = None
         self._lock = threading.Lock()
 
@@ -85,6 +88,8 @@ class CallbackDriver:
                     self._busy = False
                     return
                 event = self._events.popleft()
+            if type(event) is AttemptDone and event.number == self._number:
+                self._number = 0
             try:
                 self._apply(self._call.advance(event, self._host.now()))
             except BaseException:
@@ -98,18 +103,18 @@ class CallbackDriver:
             handle.cancel()
         if step.records:
             self._host.emit(step.records)
-        starts = False
         for command in step.commands:
             match command:
                 case StartAttempt():
-                    starts = True
+                    self._number = command.number
                     self._start(command)
                 case CancelAttempt():
+                    self._number = 0
                     self._cancel(command.number)
                 case Finish():
                     self._finish(command)
                     return
         due = step.wake_at
-        # While an attempt runs its transport times it: no timer entry for healthy calls.
-        if due is not None and not starts:
+        # While an attempt runs its transport times it: healthy calls need no timer.
+        if due is not None and not self._number:
             self._handle = self._host.timer.at(due, lambda: self._take(Woke(due)))

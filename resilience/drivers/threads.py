@@ -34,15 +34,18 @@ def run(call: Call, attempt: Callable[[StartAttempt], Outcome], host: Host) -> F
             commands, wake_at, records = call.advance(event, moment)
             if records:
                 host.emit(records)
+            ended: AttemptDone | None = None
             for command in commands:
                 match command:
                     case StartAttempt():
-                        event = AttemptDone(command.number, attempt(command))
+                        ended = AttemptDone(command.number, attempt(command))
                     case Finish():
                         return command
                     case CancelAttempt():
                         pass  # a blocking attempt has ended by itself
-            if not commands:
+            if ended is not None:
+                event = ended
+            else:
                 due = moment if wake_at is None else wake_at
                 host.sleep(max(0.0, due - moment))
                 event = Woke(due)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import grpc
 
+
 State = Literal["IDLE", "CONNECTING", "READY", "TRANSIENT_FAILURE", "SHUTDOWN", ""]
 """A connectivity state; empty: it cannot be read."""
 Witness = Callable[[], State]
@@ -41,7 +42,7 @@ def sync_witness(channel: Any) -> Witness:
         for _ in range(_MAX_DEPTH):
             check = getattr(inner, "check_connectivity_state", None)
             if check is not None:
-                return _BY_NUMBER.get(check(False), "")
+                return _BY_NUMBER.get(check(False), "")  # noqa: FBT003 - cython
             inner = getattr(inner, "_channel", None)
             if inner is None:
                 break
@@ -64,7 +65,7 @@ def _guarded(read: Callable[[], State]) -> Witness:
     def state() -> State:
         try:
             return read()
-        except Exception:  # a closed channel, or a wrapper that is none
+        except Exception:  # noqa: BLE001 - a closed channel, or a wrapper that is none
             return ""
 
     return state

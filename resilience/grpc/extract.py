@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from resilience.core.outcome import Outcome
+from resilience.core.outcome import Outcome, Reached
 from resilience.errors import Rejected
 from resilience.report import report
 
@@ -19,8 +19,11 @@ from .metadata import pairs
 from .pushback import pushback
 from .table import ANSWER, ATTEMPT_TIMEOUT, Row, row_for
 
+
 MAX_MESSAGE = 256
 """Characters of details kept for logs and notes; details are not to be trusted."""
+EMPTY = Outcome("INTERNAL", "transport", "maybe", message="OK without a message")
+"""A status OK with no message behind it: a proxy cut the answer off."""
 _MADE_BY_PYTHON = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 """Codes of grpcio's own Python layer: serializers, interceptors, local cancellation."""
 _PEER = re.compile(r"\b(?:ipv4:[0-9.]+:[0-9]+|ipv6:\S+?\]:[0-9]+|unix:[^:\s]+)")
@@ -61,7 +64,9 @@ def outcome_of(error: Any, attempt: Attempt) -> Outcome:
         # A protected channel inside has done what could be done; do not multiply it.
         return Outcome(_code(error), "local", "maybe", message=_message(error))
     if not isinstance(error, grpc.RpcError):
-        return Outcome(type(error).__name__, "local", "maybe", message=clean(str(error)))
+        return Outcome(
+            type(error).__name__, "local", "maybe", message=clean(str(error))
+        )
     code, details = _code(error), _text(error, "details")
     trailing = _metadata(error, "trailing_metadata")
     if code == "" or (code in _MADE_BY_PYTHON and not debug_text(error)):
@@ -150,11 +155,10 @@ def _as_overload(outcome: Outcome) -> Outcome:
     if outcome.kind not in ("application", "transport"):
         return outcome
     if outcome.code == "RESOURCE_EXHAUSTED":
-        reached = "no" if outcome.pushback_form == "exact" else "maybe"
+        reached: Reached = "no" if outcome.pushback_form == "exact" else "maybe"
         return outcome._replace(kind="overload", reached=reached, throttled=True)
     if outcome.code == "UNAVAILABLE" and not outcome.unprocessed:
-        reached = "no" if outcome.reached == "no" else "maybe"
-        return outcome._replace(kind="overload", reached=reached, throttled=True)
+        return outcome._replace(kind="overload", throttled=True)
     return outcome
 
 
@@ -164,7 +168,7 @@ def _envoy(initial: Any, trailing: Any) -> _Envoy:
     A status that follows an application's headers may still be Envoy's own reset, so
     only headers that came together with the status testify for the application.
     """
-    late = {name: value for name, value in pairs(trailing)}
+    late = dict(pairs(trailing))
     early = {name for name, _ in pairs(initial)}
     overloaded = "x-envoy-overloaded" in late
     timed = "x-envoy-upstream-service-time"
@@ -179,21 +183,21 @@ def _envoy(initial: Any, trailing: Any) -> _Envoy:
 def _code(error: Any) -> str:
     try:
         return str(error.code().name)
-    except Exception:  # an RpcError without a status, or with a broken one
+    except Exception:  # noqa: BLE001 - an RpcError without a status
         return ""
 
 
 def _text(error: Any, name: str) -> str:
     try:
         return str(getattr(error, name)() or "")
-    except Exception:  # not every RpcError has details
+    except Exception:  # noqa: BLE001 - not every RpcError has details
         return ""
 
 
 def _metadata(error: Any, name: str) -> Any:
     try:
         return tuple(getattr(error, name)() or ())
-    except Exception:  # not every RpcError has metadata
+    except Exception:  # noqa: BLE001 - not every RpcError has metadata
         return ()
 
 
@@ -203,7 +207,9 @@ def debug_text(error: Any) -> str:
     A locally ended rendezvous waits for ever when it is asked (grpcio 1.85), so its
     state is read instead; of other futures nothing is asked.
     """
-    state = getattr(error, "_state", None)
+    if isinstance(error, Rejected):
+        return ""
+    state: Any = getattr(error, "_state", None)
     if hasattr(state, "debug_error_string"):
         return str(state.debug_error_string or "")
     if isinstance(error, grpc.Future):

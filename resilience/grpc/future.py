@@ -2,8 +2,8 @@
 
 The handle that the caller holds and the flight that the driver holds are two objects:
 dropping the handle cancels the call, as with native futures. Attempts end on grpc's
-threads and waits in the engine's timer; nothing here sleeps on either, and callbacks run
-where a native attempt or the timer ended the call, never under a lock.
+threads and waits in the engine's timer; nothing here sleeps on either, and callbacks
+run where a native attempt or the timer ended the call, never under a lock.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import grpc
 from resilience.core.outcome import OK, Outcome
 from resilience.drivers.callback import CallbackDriver
 
-from .extract import debug_text
+from .extract import EMPTY, debug_text
 from .rejected import GrpcRejected
 from .route import attach_report
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from resilience.core.call import Call
     from resilience.core.command import Finish, StartAttempt
-    from resilience.engine import PolicyEngine
 
     from .route import Sending
 
@@ -40,24 +40,13 @@ _CANCELLED = "Locally cancelled by application!"
 _COLLECTED = "Cancelled upon garbage collection!"
 
 
-def launch(
-    call: Call,
-    sending: Sending,
-    start: Callable[[float | None, Any], Any],
-    engine: PolicyEngine,
-) -> UnaryUnaryFuture:
-    """Start *call* and return its future at once.
-
-    Args:
-        call: a new call.
-        sending: what its attempts send.
-        start: starts a native future with a timeout and metadata.
-        engine: clock, timer and sinks.
+def launch(call: Call, sending: Sending) -> UnaryUnaryFuture:
+    """Start *call*, whose attempts *sending* launches, and return its future at once.
 
     Raises:
         Exception: the first attempt could not even be started; what gRPC raised.
     """
-    flight = Flight(call, sending, start, engine)
+    flight = Flight(call, sending)
     future = UnaryUnaryFuture(flight)
     flight.handle = weakref.ref(future)
     flight.driver.begin()
@@ -70,13 +59,8 @@ def launch(
 class Flight:
     """One call under way. Safe to share between threads."""
 
-    def __init__(
-        self,
-        call: Call,
-        sending: Sending,
-        start: Callable[[float | None, Any], Any],
-        engine: PolicyEngine,
-    ) -> None:
+    def __init__(self, call: Call, sending: Sending) -> None:
+        engine = sending.route.engine
         self.call = call
         self.handle: Callable[[], UnaryUnaryFuture | None] = lambda: None
         self.driver = CallbackDriver(
@@ -94,7 +78,6 @@ class Flight:
         """What ends the call in place of a native future's status."""
         self._callbacks: list[Callable[[], None]] | None = []
         self._sending = sending
-        self._launch = start
         self._engine = engine
         self._context = contextvars.copy_context()
         self._running = False
@@ -103,42 +86,34 @@ class Flight:
 
     def _start(self, command: StartAttempt) -> None:
         number = command.number
-        limit = self._sending.timeout(command)
         began = monotonic()
         self.native, self.error, self.number = None, None, number
         try:
-            sent = self._sending.metadata(number)
             if number == 1:
-                native = self._launch(limit, sent)
+                native = self._sending.launch(command)
             else:  # another thread, the caller's context (tracing, credentials)
-                native = self._context.run(self._launch, limit, sent)
-        except Exception as error:
+                native = self._context.run(self._sending.launch, command)
+        except Exception as error:  # noqa: BLE001 - classified; raised again at the end
             self.error = error
-            outcome = self._sending.outcome(error, limit, monotonic() - began)
+            outcome = self._sending.outcome(error, monotonic() - began)
             self.driver.done(number, outcome)
             return
-        with self.changed:
-            self.native = native
-            self._running = True
-            self.changed.notify_all()
-        native.add_done_callback(
-            functools.partial(self._attempt_done, number, limit, began)
-        )
+        self.native = native
+        self._running = True
+        native.add_done_callback(functools.partial(self._attempt_done, number, began))
 
-    def _attempt_done(
-        self, number: int, limit: float | None, began: float, native: Any
-    ) -> None:
+    def _attempt_done(self, number: int, began: float, native: Any) -> None:
         self._running = False
         if self.ended:
             self._run_callbacks()
-        self.driver.done(number, self._outcome(native, limit, monotonic() - began))
+        self.driver.done(number, self._outcome(native, monotonic() - began))
 
-    def _outcome(self, native: Any, limit: float | None, elapsed_s: float) -> Outcome:
+    def _outcome(self, native: Any, elapsed_s: float) -> Outcome:
         try:
-            if native.code() is grpc.StatusCode.OK:
-                return OK
-            return self._sending.outcome(native, limit, elapsed_s)
-        except Exception as error:  # a foreign future; grpc would only log this
+            if native.code() is not grpc.StatusCode.OK:
+                return self._sending.outcome(native, elapsed_s)
+            return EMPTY if native.result() is None else OK
+        except Exception as error:  # noqa: BLE001 - a foreign future; grpc would only log this
             return Outcome(type(error).__name__, "local", "maybe")
 
     def _cancel_native(self, number: int) -> None:
@@ -212,26 +187,6 @@ class Flight:
             self._callbacks.append(callback)
             return True
 
-    def initial_metadata(self) -> Any:
-        """The metadata of the attempt that counts, as soon as it is known.
-
-        Whoever has seen it is bound to that attempt: it is not repeated any more.
-        """
-        while not self.ended:
-            with self.changed:
-                self.changed.wait_for(lambda: self.ended or self._running)
-                native, number = self.native, self.number
-            if self.ended:
-                break
-            found = native.initial_metadata()
-            if not native.done():
-                self.driver.committed(number)
-                if not native.done():
-                    return found
-            with self.changed:
-                self.changed.wait_for(lambda: self.ended or self.native is not native)
-        return self.status("initial_metadata", ())
-
     def status(self, name: str, otherwise: Any) -> Any:
         """What the native call says by *name*, once ended; *otherwise* if none does."""
         if self.cancelled:
@@ -301,8 +256,8 @@ class UnaryUnaryFuture(grpc.RpcError, grpc.Call, grpc.Future):
         if error is None:
             return None
         try:
-            raise error
-        except Exception as raised:
+            raise error  # noqa: TRY301 - a traceback is made by raising
+        except Exception as raised:  # noqa: BLE001 - any error has one
             return raised.__traceback__
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
@@ -330,8 +285,12 @@ class UnaryUnaryFuture(grpc.RpcError, grpc.Call, grpc.Future):
         return self._flight.add(callback, after_end=True)
 
     def initial_metadata(self) -> Any:
-        """Block for the server's initial metadata."""
-        return self._flight.initial_metadata()
+        """Block for the server's initial metadata.
+
+        It comes at the end only: a unary call is one batch of operations in grpcio.
+        """
+        self._flight.wait()
+        return self._flight.status("initial_metadata", ())
 
     def trailing_metadata(self) -> Any:
         """Block for the trailing metadata."""

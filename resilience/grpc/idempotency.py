@@ -9,6 +9,7 @@ from typing import Any
 
 from resilience.core.target import Idempotency
 
+
 _SAFE = frozenset({1, 2})
 """`NO_SIDE_EFFECTS` and `IDEMPOTENT` of `MethodOptions.IdempotencyLevel`."""
 
@@ -22,6 +23,6 @@ def declared(service: str, method: str) -> Idempotency:
         found = pool_module.Default().FindServiceByName(service)
         options = found.FindMethodByName(method).GetOptions()
         level = options.idempotency_level
-    except Exception:  # unknown service or method, or another protobuf
+    except Exception:  # noqa: BLE001 - unknown service or method, or another protobuf
         return "none"
     return "safe" if level in _SAFE else "none"

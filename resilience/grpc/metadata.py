@@ -7,6 +7,7 @@ added the caller's own object goes through. No value is ever recorded.
 from collections.abc import Iterable
 from typing import Any
 
+
 PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
 """gRFC A6. C-core strips it while `grpc.enable_retries` is on, its default."""
 RETRY_ATTEMPT = "x-retry-attempt"

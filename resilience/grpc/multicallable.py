@@ -1,54 +1,46 @@
 """Blocking multicallables: one call each time they are called, on the caller's thread.
 
 Attempts go straight to the inner channel's own multicallable, by the entry point that
-the caller used. Results, call objects and errors are the native ones of the attempt that
-counts; nothing is wrapped on the way out.
+the caller used. Results, call objects and errors are the native ones of the attempt
+that counts; nothing is wrapped on the way out.
 """
 
-from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 import grpc
 
-from resilience.core.binding import Binding
-from resilience.core.command import Finish, StartAttempt
+from resilience.core.command import StartAttempt
 from resilience.core.outcome import OK, Outcome
 from resilience.drivers import threads
 
-from .future import UnaryUnaryFuture, launch
+from .extract import EMPTY
+from .future import launch
 from .rejected import GrpcRejected
-from .route import Route, Sending, attach_report
-
-EMPTY = Outcome("INTERNAL", "transport", "maybe", message="OK without a message")
-"""A status OK with no message behind it: a proxy cut the answer off."""
+from .route import Route, Sending, attach_report, is_native
 
 
-def invoke(
-    method: Callable[..., Any],
-    request: Any,
-    timeout: float | None,
-    metadata: Any,
-    credentials: Any,
-    wait_for_ready: bool | None,
-    compression: Any,
-) -> Any:
-    """Call a native entry point with no more arguments than were given.
+class _Blocking(Sending):
+    """One call on the caller's thread: the native end of its newest attempt."""
 
-    Not every channel knows the newer ones (grpcio-testing's does not).
-    """
-    if wait_for_ready is None and compression is None:
-        return method(
-            request, timeout=timeout, metadata=metadata, credentials=credentials
-        )
-    return method(
-        request,
-        timeout=timeout,
-        metadata=metadata,
-        credentials=credentials,
-        wait_for_ready=wait_for_ready,
-        compression=compression,
-    )
+    __slots__ = ("error", "pair", "result")
+
+    result: Any
+    error: Exception | None
+    pair: bool
+
+    def attempt(self, start: StartAttempt) -> Outcome:
+        """Make one attempt and keep what gRPC returned or raised."""
+        began = monotonic()
+        try:
+            result = self.result = self.launch(start)
+        except Exception as error:  # noqa: BLE001 - classified; raised again at the end
+            self.error = error
+            return self.outcome(error, monotonic() - began)
+        self.error = None
+        if self.pair:
+            result = result[0]
+        return EMPTY if result is None else OK
 
 
 class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
@@ -75,11 +67,20 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
             grpc.RpcError: the native error of the attempt that counts, or
                 `GrpcRejected`; `resilience.report` gives its history.
         """
-        binding = self._route.binding()
-        given = (timeout, metadata, credentials, wait_for_ready, compression)
-        if _is_native(binding, timeout):
-            return invoke(self._inner, request, *given)
-        return self._block(self._inner, binding, request, given, pair=False)
+        route = self._route
+        call = _Blocking(
+            route,
+            route.binding(),
+            self._inner,
+            request,
+            timeout,
+            metadata,
+            credentials,
+            wait_for_ready,
+            compression,
+        )
+        call.pair = False
+        return _block(call, timeout)
 
     def with_call(
         self,
@@ -91,11 +92,20 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         compression: grpc.Compression | None = None,
     ) -> Any:
         """Call the method and block; returns the response and the native call."""
-        binding = self._route.binding()
-        given = (timeout, metadata, credentials, wait_for_ready, compression)
-        if _is_native(binding, timeout):
-            return invoke(self._inner.with_call, request, *given)
-        return self._block(self._inner.with_call, binding, request, given, pair=True)
+        route = self._route
+        call = _Blocking(
+            route,
+            route.binding(),
+            self._inner.with_call,
+            request,
+            timeout,
+            metadata,
+            credentials,
+            wait_for_ready,
+            compression,
+        )
+        call.pair = True
+        return _block(call, timeout)
 
     def future(
         self,
@@ -105,72 +115,42 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
-    ) -> "grpc.CallFuture[Any] | UnaryUnaryFuture":
+    ) -> Any:
         """Start the call and return at once; attempts and waits need no thread."""
         route = self._route
-        binding = route.binding()
-        given = (timeout, metadata, credentials, wait_for_ready, compression)
-        if _is_native(binding, timeout):
-            return invoke(self._inner.future, request, *given)
-        call = route.engine.new_call(binding, route.facts(timeout))
-        sending = Sending(route, binding, call, timeout, metadata)
-
-        def start(limit: float | None, sent: Any) -> Any:
-            rest = (credentials, wait_for_ready, compression)
-            return invoke(self._inner.future, request, limit, sent, *rest)
-
-        return launch(call, sending, start, route.engine)
-
-    def _block(
-        self,
-        method: Callable[..., Any],
-        binding: Binding,
-        request: Any,
-        given: tuple[Any, ...],
-        *,
-        pair: bool,
-    ) -> Any:
-        timeout, metadata, credentials, wait_for_ready, compression = given
-        route = self._route
-        engine = route.engine
-        call = engine.new_call(binding, route.facts(timeout))
-        sending = Sending(route, binding, call, timeout, metadata)
-        result: Any = None
-        error: Exception | None = None
-
-        def attempt(start: StartAttempt) -> Outcome:
-            nonlocal result, error
-            limit = sending.timeout(start)
-            sent = sending.metadata(start.number)
-            began = monotonic()
-            try:
-                error = None
-                result = invoke(
-                    method, request, limit, sent, credentials, wait_for_ready, compression
-                )
-            except Exception as caught:
-                error = caught
-                return sending.outcome(caught, limit, monotonic() - began)
-            return EMPTY if (result[0] if pair else result) is None else OK
-
-        finish = threads.run(call, attempt, engine)
-        if error is None and finish.rejection is None:
-            return result
-        try:
-            error = _ending(finish, error)
-            attach_report(call, error)
-            raise error
-        finally:
-            error = None  # no cycle of error, traceback and this frame
+        sending = Sending(
+            route,
+            route.binding(),
+            self._inner.future,
+            request,
+            timeout,
+            metadata,
+            credentials,
+            wait_for_ready,
+            compression,
+        )
+        if is_native(sending.binding, timeout):
+            return sending.launch_native()
+        call = route.engine.new_call(sending.binding, route.facts(timeout))
+        return launch(call, sending)
 
 
-def _ending(finish: Finish, error: Exception | None) -> Exception:
+def _block(native: _Blocking, timeout: float | None) -> Any:
+    if is_native(native.binding, timeout):
+        return native.launch_native()
+    route = native.route
+    engine = route.engine
+    call = engine.new_call(native.binding, route.facts(timeout))
+    finish = threads.run(call, native.attempt, engine)
+    error: Exception | None
     if finish.rejection is not None:
-        return GrpcRejected.of(finish.rejection)
-    assert error is not None  # noqa: S101 - the caller checked
-    return error
-
-
-def _is_native(binding: Binding, timeout: float | None) -> bool:
-    """Bypassed, or out of time at once: gRPC itself says so, and sends nothing."""
-    return binding.mode == "bypass" or (timeout is not None and timeout <= 0)
+        error = GrpcRejected.of(finish.rejection)
+    elif native.error is None:
+        return native.result
+    else:
+        error, native.error = native.error, None
+    try:
+        attach_report(call, error)
+        raise error
+    finally:
+        error = None  # no cycle of error, traceback and this frame

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+
 NATIVE_LIMIT = 5
 """C-core clamps `maxAttempts` to this."""
 
@@ -15,9 +16,9 @@ NATIVE_LIMIT = 5
 def channel_options() -> list[tuple[str, int]]:
     """The options for a channel whose retries are ours alone.
 
-    `grpc.enable_retries` off lets `grpc-previous-rpc-attempts` through, too, and switches
-    off C-core's single transparent retry, which ours replaces. The other option keeps
-    a service config out of DNS from bringing native retries back.
+    `grpc.enable_retries` off lets `grpc-previous-rpc-attempts` through, too, and
+    switches off C-core's single transparent retry, which ours replaces. The other
+    option keeps a service config out of DNS from bringing native retries back.
     """
     return [
         ("grpc.enable_retries", 0),

@@ -12,6 +12,7 @@ from resilience.core.outcome import PushbackForm
 
 from .metadata import pairs
 
+
 PUSHBACK = "grpc-retry-pushback-ms"
 STATUS_DETAILS = "grpc-status-details-bin"
 _RETRY_INFO = b"type.googleapis.com/google.rpc.RetryInfo"

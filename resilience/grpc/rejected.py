@@ -13,6 +13,7 @@ import grpc
 from resilience.core.command import Rejection
 from resilience.errors import Rejected
 
+
 _CODES = {
     "deadline": grpc.StatusCode.DEADLINE_EXCEEDED,
     "breaker-open": grpc.StatusCode.UNAVAILABLE,

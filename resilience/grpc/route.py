@@ -15,9 +15,12 @@ from resilience.report import attach, of_call
 
 from . import extract
 from .idempotency import declared
-from .metadata import for_attempt
+from .metadata import for_attempt, reusable
+
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from resilience.core.binding import Binding
     from resilience.core.call import Call
     from resilience.core.command import StartAttempt
@@ -61,57 +64,130 @@ class Route:
     def facts(self, timeout: float | None) -> Facts:
         """The facts of a call with the caller's own *timeout* in seconds."""
         ambient = deadline_at.get()
-        if timeout is not None and timeout >= LONGEST_S:
-            timeout = None
+        timeout = native_timeout(timeout)
         if ambient is None and timeout is None:
             return self._plain
         return Facts(declared=self._declared, timeout_s=timeout, deadline_at=ambient)
 
 
 class Sending:
-    """What the attempts of one call send. Owned by one driver."""
+    """What the attempts of one call send, and by which native entry point.
 
-    __slots__ = ("_acts", "_key", "_metadata", "_policy", "_timeout", "_witness")
+    Owned by one driver. As thin as can be: one is made for every healthy call.
+    """
+
+    __slots__ = (
+        "_compression",
+        "_credentials",
+        "_metadata",
+        "_method",
+        "_request",
+        "_timeout",
+        "_wait_for_ready",
+        "binding",
+        "key",
+        "limit",
+        "route",
+    )
 
     def __init__(
         self,
         route: Route,
         binding: Binding,
-        call: Call,
+        method: Callable[..., Any],
+        request: Any,
         timeout: float | None,
         metadata: Any,
+        credentials: Any,
+        wait_for_ready: bool | None,
+        compression: Any,
     ) -> None:
-        self._acts = binding.mode == "enforce"
-        self._policy = binding.policy
-        self._witness = route.witness
-        self._metadata = metadata
+        self.route = route
+        self.binding = binding
+        self._method = method
+        self._request = request
         self._timeout = timeout
-        self._key: str | None = None
-        if self._acts:
-            if timeout is not None and timeout >= LONGEST_S:
-                self._timeout = None
-            if metadata is not None and hasattr(metadata, "__next__"):
-                self._metadata = tuple(metadata)
-            if call.idempotency == "keyed":
-                self._key = ambient_key.get() or str(uuid.uuid4())
+        self._metadata = metadata
+        self._credentials = credentials
+        self._wait_for_ready = wait_for_ready
+        self._compression = compression
 
-    def timeout(self, start: StartAttempt) -> float | None:
-        """The timeout that the attempt is given, in seconds; None: none."""
-        return self._timeout if start.timeout_s is None else start.timeout_s
+    def launch(self, start: StartAttempt) -> Any:
+        """Call the native entry point for the attempt that *start* describes."""
+        number, limit = start
+        metadata = self._metadata
+        if self.binding.mode == "enforce":
+            if limit is None:
+                limit = native_timeout(self._timeout)
+            if number > 1 or self.binding.policy.idempotency == "keyed":
+                metadata = self._extended(number)
+            elif metadata is not None and hasattr(metadata, "__next__"):
+                # A one-shot iterator would leave later attempts without metadata.
+                metadata = self._metadata = tuple(metadata)
+        elif limit is None:
+            limit = self._timeout
+        self.limit = limit
+        return self._send(limit, metadata)
 
-    def metadata(self, number: int) -> Any:
-        """The metadata of attempt *number*; the caller's own object if it can be."""
-        if not self._acts or (number == 1 and self._key is None):
-            return self._metadata
-        return for_attempt(
-            self._metadata, number, self._policy.key_header, self._key
+    def launch_native(self) -> Any:
+        """Call the native entry point as the caller would have."""
+        return self._send(self._timeout, self._metadata)
+
+    def _send(self, limit: float | None, metadata: Any) -> Any:
+        """Give no more arguments than the caller gave.
+
+        Not every channel knows the newer ones (grpcio-testing's does not).
+        """
+        if self._wait_for_ready is None and self._compression is None:
+            return self._method(
+                self._request,
+                timeout=limit,
+                metadata=metadata,
+                credentials=self._credentials,
+            )
+        return self._method(
+            self._request,
+            timeout=limit,
+            metadata=metadata,
+            credentials=self._credentials,
+            wait_for_ready=self._wait_for_ready,
+            compression=self._compression,
         )
 
-    def outcome(self, error: Any, timeout: float | None, elapsed_s: float) -> Outcome:
-        """What the end of an attempt in *error* means."""
-        trusts = self._policy.trust_transport_details
-        attempt = extract.Attempt(timeout, elapsed_s, self._witness, trusts)
+    def _extended(self, number: int) -> Any:
+        policy = self.binding.policy
+        key = None
+        if number == 1:
+            self._metadata = reusable(self._metadata)
+        if policy.idempotency == "keyed":
+            if number == 1:
+                self.key = ambient_key.get() or str(uuid.uuid4())
+            key = self.key
+        return for_attempt(self._metadata, number, policy.key_header, key)
+
+    def outcome(self, error: Any, elapsed_s: float) -> Outcome:
+        """What the end of the newest attempt in *error* means."""
+        trusts = self.binding.policy.trust_transport_details
+        witness = self.route.witness
+        attempt = extract.Attempt(self.limit, elapsed_s, witness, trusts)
         return extract.outcome_of(error, attempt)
+
+
+def is_native(binding: Binding, timeout: float | None) -> bool:
+    """Bypassed, or out of time at once: gRPC itself says so, and sends nothing."""
+    if binding.mode == "bypass":
+        return True
+    if timeout is None:
+        return False
+    try:
+        return timeout <= 0
+    except TypeError:
+        return True  # no number: gRPC's own complaint is the right one
+
+
+def native_timeout(timeout: float | None) -> float | None:
+    """*timeout* as grpcio can take it: what means "none" overflows there."""
+    return None if timeout is not None and timeout >= LONGEST_S else timeout
 
 
 def attach_report(

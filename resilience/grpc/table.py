@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from resilience.core.outcome import Kind, Reached
 
+
 Source = Literal["core", "proxy", "server"]
 """Who writes such a text when it is true: our own side (the channel's state can confirm
 it), a proxy (Envoy's headers can), or the server (the code itself is the claim)."""

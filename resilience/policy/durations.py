@@ -5,7 +5,8 @@ milliseconds to the next. Inside the package a length is a float of seconds.
 """
 
 import re
-from typing import Final
+from typing import Final, NoReturn
+
 
 UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 LONGEST_S: Final = 365 * 86400.0
@@ -59,35 +60,39 @@ def parse(text: object) -> float:
         DurationError: no unit, no such unit, negative, or longer than a year.
     """
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return _refuse_number(text)
+        _refuse_number(text)
     if not isinstance(text, str):
         msg = "a time is text with a unit, such as `250ms`, `2s` or `1m`"
-        raise DurationError("not-a-duration", msg)
+        _fail("not-a-duration", msg)
     plain = text.strip()
     if plain.startswith("-"):
-        raise DurationError("negative", "a time must not be negative", plain[1:])
+        _fail("negative", "a time must not be negative", f"write `{plain[1:]}`")
     parts = _PART.findall(plain)
     if not parts or "".join(number + unit for number, unit in parts) != plain:
-        raise _unreadable(plain)
+        _unreadable(plain)
     order = [list(UNITS).index(unit) for _, unit in parts]
     if order != sorted(set(order)):
         msg = "units of a time go from the largest to the smallest, each once"
-        raise DurationError("not-a-duration", msg)
+        _fail("not-a-duration", msg)
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     if seconds > LONGEST_S:
-        raise DurationError("out-of-range", "a time is at most a year (`365d`)")
+        _fail("out-of-range", "a time is at most a year (`365d`)")
     return seconds
 
 
-def _refuse_number(number: float) -> float:
+def _fail(code: str, message: str, hint: str = "") -> NoReturn:
+    raise DurationError(code, message, hint)
+
+
+def _refuse_number(number: float) -> NoReturn:
     msg = "a time needs a unit: `ms`, `s`, `m` or `h`"
     if number < 0:
-        raise DurationError("negative", "a time must not be negative")
+        _fail("negative", "a time must not be negative")
     unit = "ms" if number > _MILLISECONDS_FROM else "s"
-    raise DurationError("bare-number", msg, f"write `{number:g}{unit}`")
+    _fail("bare-number", msg, f"write `{number:g}{unit}`")
 
 
-def _unreadable(text: str) -> DurationError:
+def _unreadable(text: str) -> NoReturn:
     msg = "a time is text with a unit, such as `250ms`, `2s` or `1m30s`"
     try:
         number = float(text)
@@ -96,15 +101,15 @@ def _unreadable(text: str) -> DurationError:
     else:
         unit = "ms" if number > _MILLISECONDS_FROM else "s"
         msg = "a time needs a unit: `ms`, `s`, `m` or `h`"
-        return DurationError("bare-number", msg, f"write `{text}{unit}`")
+        _fail("bare-number", msg, f"write `{text}{unit}`")
     loose = _LOOSE.fullmatch(text[:40])
     if loose is None:
-        return DurationError("not-a-duration", msg)
+        _fail("not-a-duration", msg)
     unit = loose[2].lower()
     unit = _WORDS.get(unit, unit)
     if unit not in UNITS:
-        return DurationError("not-a-duration", msg, "units: us, ms, s, m, h, d")
-    return DurationError("not-a-duration", msg, f"write `{loose[1]}{unit}`")
+        _fail("not-a-duration", msg, "units: us, ms, s, m, h, d")
+    _fail("not-a-duration", msg, f"write `{loose[1]}{unit}`")
 
 
 def show(seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from .words import OFF
 
+
 Values = Mapping[str, object]
 
 FIRST: Final = "2026.11"
@@ -165,13 +166,8 @@ _CLIENT_CONFIG: Final = {"retry": {"max_attempts": 100}, "retry_budget": OFF}
 EDITIONS: Final = (FIRST,)
 """Names of all editions, oldest first."""
 
-MECHANISM_DEFAULTS: Final[Values] = {
-    **_RULE,
-    "limiter": _LIMITER,
-    "hedging": _HEDGING,
-    "retry": {**_RETRY, "overload": {}},
-}
-"""What a mechanism starts from when a map turns it on over `off`."""
+TURNED_ON: Final[Values] = {"limiter": _LIMITER, "hedging": _HEDGING}
+"""What mechanisms that are off in the edition start from when a file turns them on."""
 
 BREAKER_GROWTH: Final = {"jitter": True, "growing": True, "early_decision": True}
 """Not for users to choose: clients that come back together, or at a fixed pace, or

@@ -7,6 +7,7 @@ gRPC and app: `service/Method` or `service/*`. AWS: `service.Operation` or
 import re
 from typing import Final
 
+
 _SEPARATOR: Final = {"grpc": "/", "aws": ".", "app": "/"}
 _SHAPE: Final = {
     "grpc": re.compile(r"[A-Za-z_][\w.]*/(\*|[A-Za-z_]\w*)"),
@@ -32,7 +33,7 @@ def exact_pattern(protocol: str, service: str, method: str) -> str:
 
 def split(protocol: str, text: str) -> tuple[str, str] | None:
     """Return service and method of a name or pattern; None: it is not one."""
-    if not _SHAPE[protocol].fullmatch(text):
+    if not (text.isprintable() and _SHAPE[protocol].fullmatch(text)):
         return None
     separator = _SEPARATOR[protocol]
     service, _, method = (
@@ -54,7 +55,9 @@ def suggestion(protocol: str, text: str) -> str:
         plain = f"{service.lower()}.{method or '*'}"
     elif protocol == "grpc" and "/" not in plain:
         service, _, method = plain.rpartition(".")
-        plain = f"{service}/{method}" if service else f"{plain}/*"
+        # `shop.Cart.GetCart` ends in a method, `shop.Cart` in a service.
+        is_method = service.rpartition(".")[2][:1].isupper()
+        plain = f"{service}/{method}" if is_method else f"{plain}/*"
     elif "/" not in plain:
         plain = f"{plain}/*"
     good = plain != text and _SHAPE[protocol].fullmatch(plain)

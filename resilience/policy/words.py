@@ -63,13 +63,34 @@ DIMENSIONS: Final = (
     "function",
     "host",
 )
-"""What a breaker's scope may be made of; one that a call does not have counts as `-`."""
+"""What a scope may be made of; one that a call does not have counts as `-`."""
+
+
+TIMES: Final = frozenset(
+    {
+        "timeout",
+        "attempt_timeout",
+        "first_message_timeout",
+        "idle_timeout",
+        "initial_backoff",
+        "max_backoff",
+        "ttl",
+        "window",
+        "slow_call",
+        "open_for",
+        "max_open_for",
+        "probe_timeout",
+        "ramp",
+        "hedging_delay",
+    }
+)
+"""Keys whose number is a length of time, in seconds once read."""
 
 
 class Calls(NamedTuple):
     """A breaker window counted in calls (`window: 100 calls`)."""
 
-    count: int
+    number: int
 
 
 def weaker(one: str, other: str) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from resilience.core.record import Record
 
+
 REPORT_EVERY_S = 60.0
 """A failing sink is said at most once in this many seconds."""
 
@@ -24,7 +25,7 @@ class Fanout:
 
     def __init__(self, sinks: Sequence[Sink] | None) -> None:
         if sinks is None:
-            from resilience.telemetry.logs import LogSink  # noqa: PLC0415 - only if used
+            from resilience.telemetry.logs import LogSink
 
             sinks = (LogSink(),)
         self._sinks = tuple(sinks)
@@ -35,11 +36,11 @@ class Fanout:
     def emit(self, records: tuple[Record, ...], now: float) -> None:
         """Hand each record to each sink; never raises an `Exception`."""
         for sink in self._sinks:
-            try:
-                for record in records:
+            for record in records:
+                try:
                     sink.emit(record)
-            except Exception as error:  # noqa: BLE001 - telemetry never fails a call
-                self._failed(sink, error, now)
+                except Exception as error:  # noqa: BLE001 - it never fails a call
+                    self._failed(sink, error, now)
 
     def _failed(self, sink: Sink, error: Exception, now: float) -> None:
         self.failures += 1
@@ -57,7 +58,10 @@ class Fanout:
         for sink in self._sinks:
             renew = getattr(sink, "renew", None)
             if renew is not None:
-                renew()
+                try:
+                    renew()
+                except Exception as error:  # noqa: BLE001 - as in emit
+                    self._failed(sink, error, self._next_report)
 
     def close(self) -> None:
         """Close the sinks that can be closed."""

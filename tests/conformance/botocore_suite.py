@@ -191,8 +191,8 @@ def main(argv: list[str] | None = None) -> int:
             regressions += len(new)
             print(
                 f"  {mode}: {len(passed(found))} pass, {len(new)} regressions, "
-                f"{len(known)} expected differences, {found['hooked']} hooked sessions, "
-                f"{time.monotonic() - start:.0f} s",
+                f"{len(known)} expected differences, "
+                f"{found['hooked']} sessions hooked, {time.monotonic() - start:.0f} s",
                 flush=True,
             )
             for test in new[:SHOWN]:

@@ -1,0 +1,229 @@
+"""Native results in the engine's words: a response or an exception -> an outcome.
+
+Only this file reads AWS responses and botocore's exceptions; it decides nothing about
+repeating. No payload leaves it: codes, statuses, ids and the server's message, cut and
+escaped.
+"""
+
+import errno
+import socket
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+from botocore import exceptions as native
+from botocore.parsers import ResponseParserError
+from urllib3 import exceptions as urllib3_errors
+
+from resilience.core.outcome import Kind, Outcome, Reached
+from resilience.errors import Rejected
+
+from .codes import CLOCK_SKEW, LEGACY_IDP, THROTTLING, TRANSIENT, TRANSIENT_STATUS
+from .wait_hints import wait_hint
+
+
+MAX_MESSAGE = 300
+MAX_CODE = 80
+SKEW_S = 240.0
+"""From four minutes on a difference of clocks is named (AWS refuses at five)."""
+_LOCAL_ERRNOS = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+
+
+def from_response(
+    parsed: Mapping[str, Any], model: Any = None, *, status: int | None = None
+) -> Outcome:
+    """The outcome of an answer that is an error.
+
+    Args:
+        parsed: botocore's parsed response.
+        model: its `OperationModel`; errors that it models as retryable are known.
+        status: the HTTP status where `ResponseMetadata` has none.
+    """
+    metadata = parsed.get("ResponseMetadata") or {}
+    headers = metadata.get("HTTPHeaders") or {}
+    status = int(metadata.get("HTTPStatusCode") or status or 0)
+    error = parsed.get("Error")
+    error = error if isinstance(error, Mapping) else {}
+    code = str(error.get("Code") or status or "Unknown")
+    text = _clean(str(error.get("Message") or ""), MAX_MESSAGE)
+    shown = Outcome(_clean(code, MAX_CODE), message=text, ids=_ids(metadata, headers))
+    is_modelled, throttling = _modelled(code, model)
+    wait, form = wait_hint(parsed, headers)
+    if code in THROTTLING or throttling or (status == 429 and not is_modelled):
+        return shown._replace(
+            kind="overload",
+            reached="no",
+            throttled=True,
+            pushback_s=wait,
+            pushback_form=form,
+        )
+    if code == LEGACY_IDP and _service(model) == "sts":
+        return shown._replace(kind="transport", reached="no")
+    if throttling is False or code in TRANSIENT or status in TRANSIENT_STATUS:
+        return shown._replace(
+            kind="transport", reached="maybe", pushback_s=wait, pushback_form=form
+        )
+    if code in CLOCK_SKEW:
+        text = _skew_note(headers) + text
+    return shown._replace(kind="application", message=text)
+
+
+def damaged(ids: tuple[tuple[str, str], ...] = ()) -> Outcome:
+    """The outcome of an answer whose checksum does not fit."""
+    text = "the body does not match x-amz-crc32"
+    return Outcome("ChecksumError", "transport", "maybe", message=text, ids=ids)
+
+
+class _Family(NamedTuple):
+    """What one family of exceptions says."""
+
+    types: tuple[type[BaseException], ...]
+    kind: Kind
+    reached: Reached
+    timed_out: bool = False
+
+
+_FAMILIES = (
+    _Family((Rejected,), "local", "no"),
+    _Family((native.ConnectTimeoutError,), "transport", "no", timed_out=True),
+    _Family(
+        (native.ReadTimeoutError, urllib3_errors.ReadTimeoutError),
+        "transport",
+        "maybe",
+        timed_out=True,
+    ),
+    _Family(
+        (native.EndpointConnectionError, native.ProxyConnectionError),
+        "transport",
+        "no",
+    ),
+    _Family(
+        (
+            native.HTTPClientError,
+            native.ConnectionError,
+            native.ChecksumError,
+            native.FlexibleChecksumError,
+            urllib3_errors.HTTPError,
+            ResponseParserError,
+        ),
+        "transport",
+        "maybe",
+    ),
+)
+"""The first family that fits holds: special ones come before what they derive from."""
+
+
+def from_exception(error: BaseException, *, sent: bool, model: Any = None) -> Outcome:
+    """The outcome of an attempt that ended in an exception.
+
+    Args:
+        error: what botocore caught, or what came out of the call.
+        sent: did the attempt get as far as being sent?
+        model: the operation's model.
+    """
+    if isinstance(error, native.ClientError):
+        return from_response(error.response, model)
+    name, text = type(error).__name__, _clean(str(error), MAX_MESSAGE)
+    if isinstance(error, native.SSLError):
+        return _from_ssl_error(error, name, text)
+    for family in _FAMILIES:
+        if isinstance(error, family.types):
+            return Outcome(
+                name,
+                family.kind,
+                family.reached,
+                ours=family.reached == "no" and _is_ours(error),
+                timed_out=family.timed_out,
+                message=text,
+            )
+    # Parameters, credentials, signing, handlers: a fault on this side.
+    return Outcome(name, "local", "maybe" if sent else "no", message=text)
+
+
+def _from_ssl_error(error: native.SSLError, name: str, text: str) -> Outcome:
+    for cause in _causes(error):
+        is_certificate = isinstance(cause, ssl.SSLCertVerificationError)
+        if is_certificate or "CERTIFICATE_VERIFY_FAILED" in str(cause):
+            remedy = "check the CA bundle (AWS_CA_BUNDLE, verify=) and the host name: "
+            return Outcome(name, "permanent", "no", ours=True, message=remedy + text)
+    return Outcome(name, "transport", "maybe", message=text)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Is it name resolution, routing or a proxy on this side that failed?"""
+    if isinstance(error, native.ProxyConnectionError):
+        return True
+    for cause in _causes(error):
+        if isinstance(cause, (socket.gaierror, urllib3_errors.NameResolutionError)):
+            return True
+        if isinstance(cause, OSError) and cause.errno in _LOCAL_ERRNOS:
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, what it was made from, and what that came from."""
+    found: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(found) < 10:
+        one = todo.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__]
+            todo.append(getattr(one, "kwargs", {}).get("error"))
+            todo.append(getattr(one, "reason", None))
+            todo += [arg for arg in one.args if isinstance(arg, BaseException)]
+    return found
+
+
+def _modelled(code: str, model: Any) -> tuple[bool, bool | None]:
+    """Is the code modelled, and what is its `retryable` trait: throttling, or None?"""
+    for shape in (model.error_shapes or ()) if model is not None else ():
+        known = (shape.metadata.get("error") or {}).get("code") or shape.name
+        if known == code:
+            trait = shape.metadata.get("retryable")
+            return True, None if trait is None else bool(trait.get("throttling"))
+    return False, None
+
+
+def _service(model: Any) -> str:
+    return "" if model is None else str(model.service_model.service_name)
+
+
+def _ids(
+    metadata: Mapping[str, Any], headers: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    found = (
+        ("request_id", metadata.get("RequestId") or headers.get("x-amz-request-id")),
+        ("host_id", metadata.get("HostId") or headers.get("x-amz-id-2")),
+    )
+    return tuple((name, _clean(str(value), 120)) for name, value in found if value)
+
+
+def _skew_note(headers: Mapping[str, str]) -> str:
+    """Say by how much the clocks differ, when the answer shows that they do."""
+    try:
+        theirs = parsedate_to_datetime(headers["date"])
+        behind = (theirs - datetime.now(UTC)).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return ""
+    if abs(behind) < SKEW_S:
+        return ""
+    side = "behind" if behind > 0 else "ahead of"
+    return f"this host's clock is {abs(behind):.0f}s {side} the server's: set it; "
+
+
+def _clean(text: str, length: int) -> str:
+    """*text* cut to *length*, without anything a log or a terminal could act upon."""
+    text = text[: length + 1]
+    if not text.isprintable():
+        text = "".join(map(_visible, text))
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,272 @@
+"""One call under way: what happened natively, told to the engine, and its answers.
+
+A flight belongs to one thread. Nested calls (CreateSession, HeadBucket of a redirect,
+DescribeEndpoints, STS) are flights of their own; `current` names the innermost.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from botocore import endpoint as host
+
+from resilience.core.command import Finish, StartAttempt
+from resilience.core.outcome import OK, Outcome
+from resilience.core.target import Facts
+from resilience.drivers.host import Answer, HostLoop
+from resilience.report import attach, of_call
+
+from .emitter import Handler
+from .extract import from_exception
+from .operation import Bound
+from .rejected import BotocoreRejected, rejected
+from .response import is_hop, is_rewindable, outcome_of
+from .timeouts import READ, set_timeout
+
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+current: ContextVar["Flight | None"] = ContextVar("resilience_flight", default=None)
+"""The call that is under way on this thread or task; None: none, or it is not ours."""
+
+
+class Flight:
+    """One call from its arrival to its end. Owned by one thread."""
+
+    __slots__ = (
+        "_base_read",
+        "_bound",
+        "_call",
+        "_configured_read_s",
+        "_context",
+        "_error",
+        "_facts",
+        "_loop",
+        "_model",
+        "_response",
+        "_sent",
+        "_start",
+        "_wakes_later",
+        "guard",
+        "owns_retries",
+    )
+
+    def __init__(
+        self,
+        guard: "Guard",
+        bound: Bound,
+        model: Any,
+        facts: Facts,
+        configured_read_s: float | None,
+    ) -> None:
+        self.guard = guard
+        self._facts = facts
+        self.owns_retries = bound.binding.mode == "enforce" and not bound.host_decides
+        """Does the engine decide about repeats, and botocore's handlers keep still?"""
+        self._bound = bound
+        self._model = model
+        self._configured_read_s = configured_read_s
+        self._context: MutableMapping[str, Any] | None = None
+        self._base_read: Any = None
+        self._sent = False
+        self._wakes_later = False
+        self._start: StartAttempt | None = None
+        self._error: BaseException | None = None
+        self._response: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        engine = self._bound.engine
+        self._call = engine.new_call(self._bound.binding, self._facts)
+        self._loop = HostLoop(self._call, engine)
+
+    # -- from outside: arrival and end -------------------------------------------
+
+    def arrive(self) -> None:
+        """Ask for the first attempt.
+
+        Raises:
+            BotocoreRejected: refused; nothing was sent.
+        """
+        finish = self._settle(self._loop.arrive())
+        if finish is not None and finish.rejection is not None:
+            error = rejected(finish.rejection)
+            self._attach(error)
+            raise error
+
+    def _settle(self, answer: Answer) -> Finish | None:
+        """Wait as told, until an attempt may start; the end instead, if it comes."""
+        while answer.wait_s is not None:
+            self._bound.engine.sleep(answer.wait_s)
+            answer = self._loop.woke()
+        self._start = answer.start
+        return answer.finish
+
+    def succeeded(self) -> None:
+        """The caller gets an answer."""
+        start = self._start
+        if start is not None:
+            self._loop.done(start.number, OK)
+
+    def failed(self, error: Exception) -> BaseException:
+        """The caller gets *error*: close the attempt and say what happened.
+
+        Returns:
+            What to raise: *error*, unless time ran out before anything was sent.
+        """
+        start, self._start = self._start, None
+        if start is not None:
+            outcome = from_exception(error, sent=self._sent, model=self._model)
+            self._loop.done(start.number, outcome)
+        self.gone()
+        self._attach(error)
+        return error
+
+    def gone(self) -> None:
+        """Whatever happened, the call is over: permits go back."""
+        if self._loop.finished is None:
+            self._loop.gone()
+
+    def _attach(self, error: BaseException) -> None:
+        if self._call.ended is None or self._bound.binding.mode != "enforce":
+            return
+        retry_after = getattr(error, "retry_after_s", None)
+        attach(error, of_call(self._call, retry_after))
+
+    # -- from botocore's events --------------------------------------------------
+
+    def before_send(self, context: MutableMapping[str, Any]) -> None:
+        """An attempt is signed and goes out next.
+
+        Raises:
+            BotocoreRejected: the time was over before the first attempt was sent.
+            Exception: the last real error, when it was over before a later one.
+        """
+        if self._context is None:
+            self._context = context
+            self._base_read = context.get(READ)
+        if self._wakes_later:
+            self._wakes_later = False
+            self._start = self._loop.woke().start
+        start = self._start
+        if start is None:
+            self._sent = True
+            return
+        if start.timeout_s is not None:
+            self._limit(start, context)
+        self._sent = True
+        if self.owns_retries and start.number > 1 and "retries" in context:
+            context["retries"]["max"] = self._max_attempts
+
+    def _limit(self, start: StartAttempt, context: MutableMapping[str, Any]) -> None:
+        """Give the request what is left now: signing may have taken its time."""
+        left = start.timeout_s or 0.0
+        deadline = self._call.deadline_at
+        if deadline is not None:
+            left = min(left, deadline - self._bound.engine.now())
+            if left <= 0:
+                self._out_of_time(start)
+        base = self._base_read
+        set_timeout(
+            context,
+            left,
+            configured_s=self._configured_read_s if base is None else base,
+            own_s=self._bound.binding.policy.attempt_timeout_s,
+        )
+
+    def _out_of_time(self, start: StartAttempt) -> None:
+        """The call's time ended while the attempt was being made ready."""
+        self._start = None
+        text = "the deadline passed before the request was signed"
+        self._loop.done(start.number, Outcome("Deadline", "local", "no", message=text))
+        if self._error is not None:
+            raise self._error
+        if self._response is not None:
+            _, parsed = self._response
+            raise self.guard.client_error(parsed, self._model.name)
+        target = self._bound.binding.target
+        message = f"{target.full_method}: {text}; nothing was sent"
+        scope = self._bound.binding.scope.key
+        raise BotocoreRejected(message, reason="deadline", scope=scope)
+
+    def needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
+        """Answer botocore: a number to try again, None to leave it to others."""
+        if self.owns_retries:
+            return self._decide(event)
+        answer = None if native is None else native(**event)
+        if answer is None or answer is False:
+            return answer
+        return self._host_wants(float(answer), answer, event)
+
+    def _decide(self, event: dict[str, Any]) -> Any:
+        """The engine owns the repeats of this call."""
+        outcome = outcome_of(event)
+        if outcome is None or is_hop(event):
+            # Healthy, or a redirect that another handler may follow: the attempt goes
+            # on, and is closed when the call ends.
+            return None
+        self._remember(event)
+        start = self._resumed()
+        if start is None:
+            return None
+        answer = self._loop.done(start.number, outcome)
+        self._start = None
+        if answer.wait_s is not None and not is_rewindable(event["request_dict"]):
+            self._loop.gone("the body cannot be sent again")
+            return None
+        finish = self._settle(answer)
+        if finish is not None:
+            self._give_up(finish, event)
+            return None
+        return 0
+
+    def _host_wants(self, wait_s: float, answer: Any, event: dict[str, Any]) -> Any:
+        """Weigh the repeat that botocore's own handler wants."""
+        outcome = outcome_of(event)
+        start = self._start
+        if outcome is None or start is None:
+            return answer
+        self._remember(event)
+        engine_says = self._loop.done(start.number, outcome, wait_s)
+        self._start = None
+        if self._bound.binding.mode != "enforce":
+            # Observing: botocore sleeps, and the wait ends when the next request goes.
+            self._wakes_later = engine_says.finish is None
+            return answer
+        if engine_says.wait_s is None:
+            return None
+        host.time.sleep(wait_s)
+        finish = self._settle(self._loop.woke())
+        return None if finish is not None else 0
+
+    def _resumed(self) -> StartAttempt | None:
+        """The attempt that ended; a new call when somebody sent again after the end."""
+        if self._start is None and self._loop.finished is not None:
+            self._begin()
+            self._settle(self._loop.arrive())
+        return self._start
+
+    def _remember(self, event: dict[str, Any]) -> None:
+        self._error, self._response = event["caught_exception"], event["response"]
+
+    def _give_up(self, finish: Finish, event: dict[str, Any]) -> None:
+        """Leave the traces that botocore's own retries leave."""
+        retries = event["request_dict"]["context"].get("retries")
+        if retries is not None:
+            retries["max"] = max(retries.get("max", 0), self._max_attempts)
+        mark = _MARKS.get(finish.reason)
+        if mark is not None and event["response"] is not None:
+            metadata = event["response"][1].setdefault("ResponseMetadata", {})
+            metadata[mark] = True
+
+    @property
+    def _max_attempts(self) -> int:
+        retry = self._bound.binding.policy.retry
+        return 1 if retry is None else retry.max_attempts
+
+
+_MARKS: Mapping[str, str] = {
+    "attempts-exhausted": "MaxAttemptsReached",
+    "retry-budget": "RetryQuotaReached",
+}

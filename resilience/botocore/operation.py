@@ -1,0 +1,166 @@
+"""What all calls of one operation on one client share: target, policy, facts.
+
+Looked up once and kept while the engine's epoch stays, so that a healthy call pays for
+a dictionary look-up. The parameters of a call are read only where they change the
+answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from resilience.context import deadline_at
+from resilience.core.binding import Binding
+from resilience.core.target import Facts, Target
+from resilience.engine import PolicyEngine
+
+from .duration import LONG_POLLS, Asked, asked, depends_on_params
+from .idempotency import declaration
+from .labels import MEMBERS, named
+
+
+HONOUR = "honour-client-config"
+Params = Mapping[str, Any]
+
+
+class Operation:
+    """One operation of one client. Safe to share between threads."""
+
+    def __init__(
+        self, service: str, model: Any, labels: tuple[tuple[str, str], ...]
+    ) -> None:
+        """Read what the model says.
+
+        Args:
+            service: botocore's service name.
+            model: the `OperationModel`.
+            labels: scope dimensions that the client itself fixes.
+        """
+        self.model = model
+        self._labels = labels
+        self._target = Target(
+            protocol="aws",
+            name=service,
+            service=service,
+            method=model.name,
+            labels=labels,
+        )
+        self.declares = declaration(service, model.name, model)
+        self._is_long_poll = (service, model.name) in LONG_POLLS
+        self._asked: Asked | None = None
+        if not depends_on_params(service, model.name, model):
+            self._asked = asked(service, model.name, model, {})
+        self._bound: Bound | None = None
+        self._narrow: dict[tuple[tuple[str, str], ...], Bound] = {}
+
+    def bind(self, engine: PolicyEngine, params: Params) -> "Bound":
+        """The policy of a call with *params*, made anew when the engine says so."""
+        bound = self._bound
+        if bound is None or bound.engine is not engine or bound.epoch != engine.epoch:
+            self._narrow = {}
+            bound = self._bound = self._bind(engine, params)
+        if not bound.dimensions:
+            return bound
+        labels = named(bound.dimensions, params)
+        found = self._narrow.get(labels)
+        if found is None:
+            found = self._bind(engine, params)
+            if len(self._narrow) >= MAX_NARROW:
+                self._narrow = {}
+            self._narrow[labels] = found
+        return found
+
+    def _bind(self, engine: PolicyEngine, params: Params) -> "Bound":
+        target = self._target
+        policy = engine.table.policy_for(
+            "aws", target.name, target.service, target.method, engine.mode
+        )
+        scope = () if policy.breaker is None else policy.breaker.scope
+        known = {name for name, _ in self._labels}
+        dimensions = tuple(d for d in scope if d in MEMBERS and d not in known)
+        if dimensions:
+            labels = (*self._labels, *named(dimensions, params))
+            target = replace(target, labels=labels)
+        return Bound(engine, engine.bind(target), dimensions)
+
+    def facts(self, bound: "Bound", params: Params) -> Facts:
+        """What is known of a call with *params* when it arrives."""
+        deadline = deadline_at.get()
+        if bound.facts is not None and deadline is None:
+            return bound.facts
+        wants = self._asked
+        if wants is None:
+            service = self._target.service
+            wants = asked(service, self.model.name, self.model, params)
+        facts = Facts(
+            declared=self.declares.of(params).idempotency,
+            deadline_at=deadline,
+            long=wants.long,
+            least_s=bound.explicit_s(wants.least_s) if wants.long else None,
+            wait_before_failing=self._is_long_poll,
+            host_decides=bound.host_decides,
+        )
+        if deadline is None and self._asked is not None and self.declares.is_fixed:
+            bound.facts = facts
+        return facts
+
+
+MAX_NARROW = 10_000
+
+
+class Bound:
+    """An operation under one engine's live policy. Safe to share between threads."""
+
+    __slots__ = (
+        "_explicit",
+        "binding",
+        "dimensions",
+        "engine",
+        "epoch",
+        "facts",
+        "host_decides",
+    )
+
+    def __init__(
+        self, engine: PolicyEngine, binding: Binding, dimensions: tuple[str, ...]
+    ) -> None:
+        policy = binding.policy
+        self.engine = engine
+        self.binding = binding
+        self.epoch = binding.epoch
+        self.dimensions = dimensions
+        """What parameters must say before the call's scope is known."""
+        self.host_decides = policy.profile == HONOUR or (
+            policy.retry is not None and not binding.retry_acts
+        )
+        """Does botocore's own handler decide whether to retry?"""
+        self.facts: Facts | None = None
+        """The facts of every call, where its parameters do not matter."""
+        self._explicit: tuple[float | None, float | None] | None = None
+
+    def explicit_s(self, least_s: float | None) -> float | None:
+        """The least time of a long request, once rules for this very operation spoke.
+
+        A rule that names the operation holds, whatever the request asks for; a wider
+        one does not shorten it.
+        """
+        if self._explicit is None:
+            self._explicit = _written(self.engine, self.binding.target)
+        timeout_s, attempt_s = self._explicit
+        if timeout_s is not None and attempt_s is not None:
+            return 0.0
+        if attempt_s is not None:
+            return attempt_s
+        return least_s if timeout_s is None else timeout_s
+
+
+def _written(
+    engine: PolicyEngine, target: Target
+) -> tuple[float | None, float | None]:
+    """`timeout` and `attempt_timeout` that the policy names for this very operation."""
+    pattern = f"{target.service}.{target.method}"
+    found: dict[str, float | None] = {}
+    for source in engine.table.texts:
+        for key, value in (source.rule("aws", "operations", pattern) or {}).items():
+            found[key] = value if isinstance(value, float) else None
+    return found.get("timeout"), found.get("attempt_timeout")

@@ -1,0 +1,154 @@
+"""The commands: what they are given, what they exit with.
+
+Exit codes: 0 fine, 1 findings (problems, differences), 2 wrong use.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, NoReturn
+
+import click
+
+from resilience import policy
+from resilience.errors import PolicyError
+from resilience.lab.diff import diff as compare
+from resilience.lab.explain import explain as explain_method
+
+from . import render
+
+
+FINDINGS: Final = 1
+WRONG_USE: Final = 2
+
+try:
+    _VERSION = version("resilience-middleware")
+except PackageNotFoundError:  # run from a checkout
+    _VERSION = "unknown"
+
+_FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="text for people, json with stable keys for programs.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_VERSION, "--version", message="resilience %(version)s")
+def cli() -> None:
+    """Look at resilience policies without calling anything."""
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True)
+@_FORMAT
+def check(files: tuple[str, ...], form: str) -> None:
+    """Read FILES, later ones over earlier ones, and show every problem."""
+    problems: Sequence[Any] = ()
+    table = None
+    try:
+        table = _read(files)
+    except PolicyError as error:
+        problems = error.problems
+    if form == "json":
+        render.data(
+            {
+                "command": "check",
+                "ok": not problems,
+                "files": list(files),
+                "problems": [problem.as_dict() for problem in problems],
+                "notices": list(table.notices) if table else [],
+                "policy": render.policy_data(table) if table else None,
+            }
+        )
+    elif table is not None:
+        render.checked(table)
+    else:
+        render.problems(problems)
+    sys.exit(FINDINGS if problems else 0)
+
+
+@cli.command()
+@click.argument("words", nargs=-1, required=True, metavar="[FILES]... METHOD")
+@click.option("--protocol", type=click.Choice(["grpc", "aws", "app"]))
+@click.option("--target", help="Name given to intercept_channel (gRPC).")
+@click.option(
+    "--mode",
+    type=click.Choice(["enforce", "observe", "bypass"]),
+    help="As if the engine were in this mode.",
+)
+@_FORMAT
+def explain(
+    words: tuple[str, ...],
+    protocol: str | None,
+    target: str | None,
+    mode: Any,
+    form: str,
+) -> None:
+    """Show what holds for METHOD and which line says so.
+
+    METHOD is shop.Cart/GetCart, s3.PutObject or app:rates/quote. Without FILES the
+    built-in values are explained.
+    """
+    *files, method = words
+    try:
+        table = _read(files) if files else policy.built_in()
+    except PolicyError as error:
+        _refuse(error, "explain", form, FINDINGS)
+    try:
+        found = explain_method(
+            table, method, protocol=protocol, target=target, mode=mode
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if form == "json":
+        render.data({"command": "explain", **found.as_dict()})
+    else:
+        render.explanation(found)
+
+
+@cli.command()
+@click.argument("old")
+@click.argument("new")
+@_FORMAT
+def diff(old: str, new: str, form: str) -> None:
+    """Show what changes for whom from OLD to NEW; exit 1 if anything does."""
+    try:
+        found = compare(_read([old]), _read([new]))
+    except PolicyError as error:
+        _refuse(error, "diff", form, WRONG_USE)
+    if form == "json":
+        render.data({"command": "diff", **found.as_dict()})
+    else:
+        render.differences(found)
+    sys.exit(FINDINGS if found else 0)
+
+
+@cli.command()
+@_FORMAT
+def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either format
+    """Print the JSON Schema of the policy format, for editors."""
+    from resilience.policy.schema import json_schema
+
+    render.data(json_schema())
+
+
+def _read(files: Sequence[str]) -> policy.PolicyTable:
+    """Return the table of *files*; a file that cannot be opened is wrong use."""
+    try:
+        return policy.load_files(files)
+    except OSError as error:
+        message = f"cannot read {error.filename}: {error.strerror}"
+        raise click.UsageError(message) from None
+
+
+def _refuse(error: PolicyError, command: str, form: str, code: int) -> NoReturn:
+    """Show why a policy cannot be used, and exit."""
+    if form == "json":
+        found = [problem.as_dict() for problem in error.problems]
+        render.data({"command": command, "ok": False, "problems": found})
+    else:
+        render.problems(error.problems)
+    sys.exit(code)

@@ -1,0 +1,130 @@
+"""An asyncio channel around any channel, with the engine in its unary-unary calls.
+
+Everything that is not ours to do goes to the inner channel as it is. Closing adds one
+thing: calls that wait between two attempts, which the inner channel does not know.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+from resilience.engine import PolicyEngine
+from resilience.grpc.channel import report_native_retries
+from resilience.grpc.connectivity import aio_witness
+from resilience.grpc.route import Route
+
+from .call import Calls
+from .multicallable import UnaryUnaryMultiCallable
+
+
+def intercept_channel(
+    channel: grpc.aio.Channel,
+    engine: PolicyEngine,
+    *,
+    target: str,
+    channel_options: Sequence[tuple[str, Any]] | None = None,
+) -> grpc.aio.Channel:
+    """Wrap *channel* so that its calls follow the policies of *engine*.
+
+    Args:
+        channel: any asyncio channel, already intercepted or instrumented ones too.
+        engine: shared by all channels and clients of the process.
+        target: the name that policies, breakers and telemetry use for it.
+        channel_options: what the channel was made with; native retries found in it
+            are reported once, with the attempts that both layers make together.
+
+    Returns:
+        A channel with the full interface of *channel*. Owned by its event loop.
+    """
+    report_native_retries(engine, target, channel_options)
+    return Channel(channel, engine, target)
+
+
+class Channel(grpc.aio.Channel):
+    """The channel that `intercept_channel` returns. Owned by one event loop."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, engine: PolicyEngine, target: str
+    ) -> None:
+        self._channel = channel
+        self._engine = engine
+        self._target_name = target
+        self._witness = aio_witness(channel)
+        self._calls = Calls(getattr(channel, "_loop", None))
+
+    def __getattr__(self, name: str) -> Any:
+        # Tools that look behind the interface find what the inner channel has.
+        if name == "_channel":
+            raise AttributeError(name)
+        return getattr(self._channel, name)
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        **others: Any,
+    ) -> grpc.aio.UnaryUnaryMultiCallable[Any, Any]:
+        """The protected multicallable of a unary-unary *method*."""
+        inner = self._channel.unary_unary(
+            method, request_serializer, response_deserializer, **others
+        )
+        route = Route(self._engine, self._target_name, method, self._witness)
+        return UnaryUnaryMultiCallable(inner, route, self._calls)
+
+    def unary_stream(
+        self, *args: Any, **others: Any
+    ) -> grpc.aio.UnaryStreamMultiCallable[Any, Any]:
+        """The inner channel's multicallable, not protected yet."""
+        return self._channel.unary_stream(*args, **others)
+
+    def stream_unary(
+        self, *args: Any, **others: Any
+    ) -> grpc.aio.StreamUnaryMultiCallable[Any, Any]:
+        """The inner channel's multicallable, not protected yet."""
+        return self._channel.stream_unary(*args, **others)
+
+    def stream_stream(
+        self, *args: Any, **others: Any
+    ) -> grpc.aio.StreamStreamMultiCallable[Any, Any]:
+        """The inner channel's multicallable, not protected yet."""
+        return self._channel.stream_stream(*args, **others)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close the inner channel; attempts have *grace* seconds to end.
+
+        Calls between two attempts are cancelled at once: a closed channel takes none.
+        """
+        self._calls.close()
+        await self._channel.close(grace)
+        self._calls.cancel_all()
+
+    async def __aenter__(self) -> Self:
+        await self._channel.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        await self.close(None)
+        return None
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """The inner channel's connectivity."""
+        return self._channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(
+        self, last_observed_state: grpc.ChannelConnectivity
+    ) -> None:
+        """Wait until the inner channel's connectivity is another."""
+        await self._channel.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Wait until the inner channel is ready."""
+        await self._channel.channel_ready()

@@ -1,0 +1,136 @@
+"""A blocking channel around any channel, with the engine in its unary-unary calls.
+
+Everything that is not ours to do goes to the inner channel as it is: connectivity,
+closing, and the multicallables of the arities that are not protected yet.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from resilience.core.record import Notice
+from resilience.engine import PolicyEngine
+
+from .connectivity import sync_witness
+from .multicallable import UnaryUnaryMultiCallable
+from .options import native_retry_attempts
+from .route import Route, target_of
+
+
+def intercept_channel(
+    channel: grpc.Channel,
+    engine: PolicyEngine,
+    *,
+    target: str,
+    channel_options: Sequence[tuple[str, Any]] | None = None,
+) -> grpc.Channel:
+    """Wrap *channel* so that its calls follow the policies of *engine*.
+
+    Args:
+        channel: any channel, already intercepted or instrumented ones too.
+        engine: shared by all channels and clients of the process.
+        target: the name that policies, breakers and telemetry use for it.
+        channel_options: what the channel was made with; native retries found in it
+            are reported once, with the attempts that both layers make together.
+
+    Returns:
+        A channel with the full interface of *channel*. Safe to share between threads.
+    """
+    report_native_retries(engine, target, channel_options)
+    return Channel(channel, engine, target)
+
+
+def report_native_retries(
+    engine: PolicyEngine, target: str, options: Sequence[tuple[str, Any]] | None
+) -> None:
+    """Warn, and tell the sinks, when C-core's own retries would multiply ours."""
+    for pattern, native in native_retry_attempts(options).items():
+        policy = engine.bind(target_of(target, pattern)).policy
+        ours = 1 if policy.retry is None else policy.retry.max_attempts
+        if ours < 2:
+            continue
+        text = (
+            f"target {target}, {pattern}: native retries make up to {native} attempts "
+            f"for each of our {ours}, {native * ours} together; create the channel "
+            "with resilience.grpc.channel_options()"
+        )
+        engine.emit((Notice("native-retries", text, engine.now()),))
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+
+class Channel(grpc.Channel):
+    """The channel that `intercept_channel` returns. Safe to share between threads."""
+
+    def __init__(
+        self, channel: grpc.Channel, engine: PolicyEngine, target: str
+    ) -> None:
+        self._channel = channel
+        self._engine = engine
+        self._target_name = target
+        self._witness = sync_witness(channel)
+
+    def __getattr__(self, name: str) -> Any:
+        # Tools that look behind the interface find what the inner channel has.
+        if name == "_channel":
+            raise AttributeError(name)
+        return getattr(self._channel, name)
+
+    def subscribe(
+        self,
+        callback: Callable[[grpc.ChannelConnectivity], None],
+        try_to_connect: bool | None = False,
+    ) -> None:
+        """Hear about the inner channel's connectivity."""
+        self._channel.subscribe(callback, try_to_connect=try_to_connect)
+
+    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
+        """Hear no more."""
+        self._channel.unsubscribe(callback)
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        **others: Any,
+    ) -> grpc.UnaryUnaryMultiCallable:
+        """The protected multicallable of a unary-unary *method*."""
+        inner = self._channel.unary_unary(
+            method, request_serializer, response_deserializer, **others
+        )
+        route = Route(self._engine, self._target_name, method, self._witness)
+        return UnaryUnaryMultiCallable(inner, route)
+
+    def unary_stream(self, *args: Any, **others: Any) -> grpc.UnaryStreamMultiCallable:
+        """The inner channel's multicallable, not protected yet."""
+        return self._channel.unary_stream(*args, **others)
+
+    def stream_unary(self, *args: Any, **others: Any) -> grpc.StreamUnaryMultiCallable:
+        """The inner channel's multicallable, not protected yet."""
+        return self._channel.stream_unary(*args, **others)
+
+    def stream_stream(
+        self, *args: Any, **others: Any
+    ) -> grpc.StreamStreamMultiCallable:
+        """The inner channel's multicallable, not protected yet."""
+        return self._channel.stream_stream(*args, **others)
+
+    def close(self) -> None:
+        """Close the inner channel: calls in flight end as `CANCELLED`."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        self._channel.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        answer: bool | None = self._channel.__exit__(kind, error, trace)
+        return answer

@@ -1,0 +1,208 @@
+"""The engine behind grpcio's own blocking interceptor hook.
+
+grpcio gives an interceptor less than a channel wrapper has; the limits are in the
+docstring of `client_interceptor`. Everything else is `multicallable.py`'s.
+"""
+
+import collections
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Literal
+
+import grpc
+
+from resilience.core.command import StartAttempt
+from resilience.core.outcome import OK, Outcome
+from resilience.core.record import Notice
+from resilience.drivers import threads
+from resilience.engine import PolicyEngine
+
+from .connectivity import no_witness
+from .extract import EMPTY
+from .future import launch
+from .rejected import GrpcRejected
+from .route import Route, Sending, attach_report, is_native
+
+
+MAX_METHODS = 10_000
+_Continuation = Callable[[Any, Any], Any]
+
+
+def client_interceptor(engine: PolicyEngine, *, target: str) -> "ClientInterceptor":
+    """One interceptor for `grpc.intercept_channel`, for all four arities.
+
+    Prefer `intercept_channel`. What differs here, and why:
+
+    | what | limit |
+    |---|---|
+    | unary-unary | protected, blocking and `.future()` |
+    | the other arities | pass through |
+    | connectivity | not visible: a refusal counts as "may have reached the server", \
+so only idempotent methods are repeated after it |
+    | `with_call` | its call object is grpcio's incomplete one |
+    | errors while starting `.future()` | grpcio hides them as `INTERNAL` |
+    | each attempt | makes a new inner multicallable (grpcio does) |
+    | another framework's continuation | passes through, a notice says so |
+
+    Args:
+        engine: shared by all channels and clients of the process.
+        target: the name that policies, breakers and telemetry use for it.
+    """
+    return ClientInterceptor(engine, target)
+
+
+class _Details(
+    collections.namedtuple(  # noqa: PYI024 - grpcio's own form: callers use _replace
+        "_Details",
+        "method timeout metadata credentials wait_for_ready compression",
+    ),
+    grpc.ClientCallDetails,
+):
+    """Call details with every field that grpcio knows."""
+
+    __slots__ = ()
+
+
+def redirect(continuation: _Continuation, details: Any) -> Callable[..., Any]:
+    """*continuation* as an entry point that takes what `Sending` gives.
+
+    Inner interceptors may pass any object as details: nothing is assumed of it, and it
+    goes on itself as long as nothing changes.
+    """
+    given_timeout = getattr(details, "timeout", None)
+    given_metadata = getattr(details, "metadata", None)
+
+    def enter(
+        request: Any, *, timeout: float | None, metadata: Any, **_others: Any
+    ) -> Any:
+        if timeout == given_timeout and metadata is given_metadata:
+            return continuation(details, request)
+        fields = {name: getattr(details, name, None) for name in _Details._fields}
+        fields |= {"timeout": timeout, "metadata": metadata}
+        return continuation(_Details(**fields), request)
+
+    return enter
+
+
+class _Intercepted(Sending):
+    """One blocking call through a continuation, which returns errors."""
+
+    __slots__ = ("result",)
+
+    result: Any
+
+    def attempt(self, start: StartAttempt) -> Outcome:
+        """Make one attempt and keep what the continuation returned."""
+        began = monotonic()
+        try:
+            self.result = result = self.launch(start)
+        except Exception as error:  # noqa: BLE001 - an inner interceptor's own
+            self.result = error
+            return self.outcome(error, monotonic() - began)
+        if isinstance(result, grpc.RpcError):
+            return self.outcome(result, monotonic() - began)
+        return EMPTY if result.result() is None else OK
+
+
+class ClientInterceptor(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """What `client_interceptor` returns. Safe to share between threads."""
+
+    def __init__(self, engine: PolicyEngine, target: str) -> None:
+        self._engine = engine
+        self._target = target
+        self._routes: dict[str, Route] = {}
+        self._told = False
+
+    def intercept_unary_unary(
+        self, continuation: _Continuation, client_call_details: Any, request: Any
+    ) -> Any:
+        """Carry a unary-unary call to its end, or start its future."""
+        route = self._route(client_call_details.method)
+        entry = entry_point(continuation)
+        timeout = getattr(client_call_details, "timeout", None)
+        binding = route.binding()
+        if not entry or is_native(binding, timeout):
+            if not entry:
+                self._tell()
+            return continuation(client_call_details, request)
+        sending = _Intercepted(
+            route,
+            binding,
+            redirect(continuation, client_call_details),
+            request,
+            timeout,
+            getattr(client_call_details, "metadata", None),
+            None,
+            None,
+            None,
+        )
+        call = self._engine.new_call(binding, route.facts(timeout))
+        if entry == "future":
+            return launch(call, sending)
+        finish = threads.run(call, sending.attempt, self._engine)
+        result = sending.result if finish.rejection is None else None
+        if finish.rejection is not None:
+            result = GrpcRejected.of(finish.rejection)
+        if isinstance(result, Exception):
+            attach_report(call, result)
+            if not isinstance(result, grpc.RpcError):
+                raise result
+        return result
+
+    def intercept_unary_stream(
+        self, continuation: _Continuation, client_call_details: Any, request: Any
+    ) -> Any:
+        """Pass through."""
+        return continuation(client_call_details, request)
+
+    def intercept_stream_unary(
+        self,
+        continuation: _Continuation,
+        client_call_details: Any,
+        request_iterator: Any,
+    ) -> Any:
+        """Pass through."""
+        return continuation(client_call_details, request_iterator)
+
+    def intercept_stream_stream(
+        self,
+        continuation: _Continuation,
+        client_call_details: Any,
+        request_iterator: Any,
+    ) -> Any:
+        """Pass through."""
+        return continuation(client_call_details, request_iterator)
+
+    def _route(self, method: str) -> Route:
+        route = self._routes.get(method)
+        if route is None:
+            if len(self._routes) >= MAX_METHODS:
+                self._routes = {}
+            route = Route(self._engine, self._target, method, no_witness)
+            self._routes[method] = route
+        return route
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            text = f"target {self._target}: calls pass through, not started by grpcio"
+            notice = Notice("unknown-continuation", text, self._engine.now())
+            self._engine.emit((notice,))
+
+
+def entry_point(continuation: _Continuation) -> Literal["future", "blocking", ""]:
+    """By which entry point grpcio made *continuation*; empty: another framework did.
+
+    There is no public way to tell; the names are private and pinned by a test.
+    """
+    parts = getattr(continuation, "__qualname__", "").split(".")
+    if len(parts) < 2:
+        return ""
+    if parts[1] == "future":
+        return "future"
+    return "blocking" if parts[1] == "_with_call" else ""

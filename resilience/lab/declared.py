@@ -1,0 +1,70 @@
+"""What `idempotency: auto` comes to for one method, as far as can be told unsent.
+
+AWS is asked through the botocore room, imported on use; gRPC and app are known only
+where the call is made.
+"""
+
+import difflib
+from typing import Any, Final, NamedTuple
+
+from .method import Method
+
+
+INSTALL: Final = "pip install 'resilience-middleware[aws]'"
+
+
+class Declared(NamedTuple):
+    """An answer and its reason."""
+
+    idempotency: str
+    """`safe`, `keyed`, `accept_duplicates`, `none`; `unknown`: not from here."""
+    reason: str
+
+
+def declared(method: Method) -> Declared:
+    """Return what `auto` comes to for *method*, and why."""
+    if method.protocol == "grpc":
+        return Declared(
+            "unknown",
+            "the descriptor's idempotency_level decides where the call is made; "
+            "without one it is none",
+        )
+    if method.protocol == "app":
+        return Declared(
+            "unknown", "engine.call(..., idempotency=...) decides; without it none"
+        )
+    if method.method == "*":
+        return Declared("unknown", "it differs from operation to operation")
+    return _aws(method)
+
+
+def _aws(method: Method) -> Declared:
+    try:
+        from resilience.botocore import idempotency
+    except ImportError:
+        return Declared("unknown", f"the AWS table needs botocore: {INSTALL}")
+    model, problem = _operation(method.service, method.method)
+    if problem:
+        return Declared("unknown", problem)
+    return Declared(*idempotency.declared(method.service, method.method, model))
+
+
+def _operation(service: str, operation: str) -> tuple[Any, str]:
+    """Return botocore's model of an operation, or what is wrong with its name."""
+    import botocore.exceptions
+    import botocore.session
+
+    session = botocore.session.Session()
+    try:
+        model = session.get_service_model(service)
+    except botocore.exceptions.UnknownServiceError:
+        close = difflib.get_close_matches(service, session.get_available_services(), 1)
+        hint = f"; nearest: {close[0]}" if close else ""
+        return None, f"botocore knows no service {service}{hint}"
+    except botocore.exceptions.BotoCoreError as error:
+        return None, f"botocore cannot read the model of {service}: {error}"
+    if operation not in model.operation_names:
+        close = difflib.get_close_matches(operation, model.operation_names, 1)
+        hint = f"; nearest: {close[0]}" if close else ""
+        return None, f"{service} has no operation {operation}{hint}"
+    return model.operation_model(operation), ""

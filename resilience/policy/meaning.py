@@ -1,0 +1,170 @@
+"""What single values cannot show: relations between keys of one map, and names.
+
+Values that conflict where they stand together are errors; one that conflicts with a
+wider rule is settled later, by `compiled`. Values that were refused are not looked at.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from . import durations, match
+from .diagnose import nearest, value_text
+from .document import Document, Key
+from .words import GRPC_CODES, MECHANISMS, PROTOCOLS, TIMES
+
+
+_MAX_RATIO_CLOSE: Final = 0.85
+"""In `all` codes of several protocols stand together: only a near miss is a mistake."""
+
+
+def check(document: Document) -> None:
+    """Note every conflict and wrong name of the document."""
+    data = document.data
+    _rule(document, ("all",), data.get("all"), "")
+    for protocol in PROTOCOLS:
+        section = data.get(protocol)
+        if not isinstance(section, dict):
+            continue
+        _modes(document, protocol, section)
+        _rule(document, (protocol, "all"), section.get("all"), protocol)
+        groups = ("targets", "methods") if protocol == "grpc" else ("operations",)
+        for group in groups:
+            rules = section.get(group)
+            if not isinstance(rules, dict):
+                continue
+            for key, rule in rules.items():
+                path = (protocol, group, key)
+                if group != "targets":
+                    _pattern(document, path, protocol, key)
+                _rule(document, path, rule, protocol)
+
+
+def _modes(document: Document, protocol: str, section: Mapping[str, Any]) -> None:
+    rule = section.get("all")
+    if not isinstance(rule, dict) or "mode" not in section or "mode" not in rule:
+        return
+    if section["mode"] != rule["mode"]:
+        message = (
+            f"`{protocol}.mode` and `{protocol}.all.mode` are one level: write one"
+        )
+        path = (protocol, "all", "mode")
+        document.say(path, "conflict", str(rule["mode"]), message)
+
+
+def _pattern(document: Document, path: Key, protocol: str, key: str) -> None:
+    if match.split(protocol, key) is not None:
+        return
+    message = f"a name here is {match.ALLOWED[protocol]}"
+    hint = match.suggestion(protocol, key)
+    spot = document.key_spot(path)
+    document.say(path, "bad-pattern", key, message, hint=hint, at=spot)
+
+
+def _rule(document: Document, path: Key, rule: object, protocol: str) -> None:
+    if not isinstance(rule, dict):
+        return
+    _order(document, path, rule, "attempt_timeout", "timeout")
+    _order(document, path, rule, "first_message_timeout", "timeout")
+    for name in MECHANISMS:
+        part = rule.get(name)
+        if not isinstance(part, dict):
+            continue
+        here = (*path, name)
+        if name == "retry":
+            _retry(document, here, part, protocol)
+        elif name == "breaker":
+            _order(document, here, part, "open_for", "max_open_for")
+            _order(document, here, part, "concurrent_probes", "probes")
+            _order(document, here, part, "min_calls", "window")
+        elif name == "limiter":
+            _order(document, here, part, "min_limit", "max_limit")
+            _order(document, here, part, "initial_limit", "max_limit")
+            _order(document, here, part, "min_limit", "initial_limit")
+
+
+def _retry(
+    document: Document, path: Key, retry: Mapping[str, Any], protocol: str
+) -> None:
+    _order(document, path, retry, "initial_backoff", "max_backoff")
+    overload, codes = retry.get("overload"), retry.get("codes")
+    if isinstance(overload, dict):
+        here = (*path, "overload")
+        _order(document, here, overload, "initial_backoff", "max_backoff")
+    for code, rule in codes.items() if isinstance(codes, dict) else ():
+        here = (*path, "codes", code)
+        _code(document, here, code, protocol, is_key=True)
+        if isinstance(rule, dict):
+            _order(document, here, rule, "initial_backoff", "max_backoff")
+    written = retry.get("retry_on")
+    for index, code in enumerate(written if isinstance(written, list) else ()):
+        _code(document, (*path, "retry_on", index), code, protocol, is_key=False)
+
+
+def _code(
+    document: Document, path: Key, code: object, protocol: str, *, is_key: bool
+) -> None:
+    if isinstance(code, int) and not isinstance(code, bool):
+        _code_number(document, path, code, protocol)
+        return
+    if not isinstance(code, str) or (code == "default" and not is_key):
+        return
+    if protocol not in ("", "grpc") or (code in GRPC_CODES and code != "OK"):
+        return
+    if protocol == "" and not nearest(code, GRPC_CODES, _MAX_RATIO_CLOSE):
+        return
+    spot = document.key_spot(path) if is_key else None
+    words = GRPC_CODES if is_key else ("default", *GRPC_CODES)
+    close = nearest(code, [word for word in words if word != "OK"])
+    if code.isdigit() and int(code) < len(GRPC_CODES):
+        close = GRPC_CODES[int(code)]
+    message = "`OK` is no failure" if code == "OK" else "no gRPC code has this name"
+    hint = f"write `{close}`" if close and code != "OK" else ""
+    document.say(path, "unknown-code", code, message, hint=hint, at=spot)
+
+
+def _code_number(document: Document, path: Key, code: int, protocol: str) -> None:
+    """Say what a number would be called; the model has refused it already."""
+    hint = ""
+    if protocol != "aws" and 0 < code < len(GRPC_CODES):
+        hint = f"write `{GRPC_CODES[code]}`"
+    elif code >= 500:
+        hint = "5xx answers are tried again by kind: leave it out"
+    document.amend_hint(path, hint)
+
+
+def _order(
+    document: Document, path: Key, part: Mapping[str, Any], low: str, high: str
+) -> None:
+    """Note a conflict if *low* is more than *high* in one map."""
+    small, large = _size(low, part.get(low)), _size(high, part.get(high))
+    if small is None or large is None or small <= large:
+        return
+    where = document.places.get((*path, high))
+    at = f" (line {where.line})" if where else ""
+    message = f"`{low}` must not be more than `{high}`{at}"
+    document.say((*path, low), "conflict", value_text(document, (*path, low)), message)
+
+
+def _size(key: str, value: object) -> float | None:
+    """Return a value for comparison; None: there is none, or it was refused."""
+    if key == "window":
+        return _calls(value)
+    if key not in TIMES:
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        return float(cast("int", value)) if is_count else None
+    if not isinstance(value, str):
+        return None
+    try:
+        return durations.parse(value)
+    except durations.DurationError:
+        return None
+
+
+def _calls(window: object) -> float | None:
+    """Return the calls of a window; None: it is of time, or no window."""
+    if isinstance(window, str):
+        found = re.fullmatch(r"(\d{1,9})\s*calls?", window.strip())
+        return float(found[1]) if found else None
+    is_count = isinstance(window, int) and not isinstance(window, bool)
+    return float(cast("int", window)) if is_count else None

@@ -1,0 +1,55 @@
+"""What this release reads and checks but does not act on, said plainly.
+
+A policy that promises what does not happen is worse than a refusal: each promise that
+is not kept is named once, by `check`, `explain` and the table itself.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .merge import Source
+from .words import OFF
+
+
+_HEDGING = "hedging is read and checked, but nothing hedges in this release"
+_LIMITER = "limiter is read and checked, but nothing limits in this release"
+_ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
+_HOST = "`state: host` runs as `process` in this release: each process has its own"
+
+
+def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
+    """Return the notices of the texts, each once, in a fixed order."""
+    rules = [rule for source in sources for rule in _rules(source)]
+    found = []
+    if any(rule.get("hedging", OFF) is not OFF for rule in rules):
+        found.append(_HEDGING)
+    if any(rule.get("limiter", OFF) is not OFF for rule in rules):
+        found.append(_LIMITER)
+    if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
+        found.append(_ADAPTIVE)
+    if any(source.values.get("state") == "host" for source in sources):
+        found.append(_HOST)
+    if not any("edition" in source.values for source in sources):
+        found.append(f"no edition is written: the values of {edition} hold")
+    return tuple(found)
+
+
+def _kind(breaker: object) -> object:
+    return breaker.get("kind") if isinstance(breaker, Mapping) else None
+
+
+def _rules(source: Source) -> Iterator[Mapping[str, object]]:
+    """Yield every rule of a text."""
+    for path in (("all",), ("grpc", "all"), ("aws", "all"), ("app", "all")):
+        rule = source.rule(*path)
+        if rule is not None:
+            yield rule
+    groups = (
+        ("grpc", "targets"),
+        ("grpc", "methods"),
+        ("aws", "operations"),
+        ("app", "operations"),
+    )
+    for path in groups:
+        for value in (source.rule(*path) or {}).values():
+            if isinstance(value, Mapping):
+                yield value

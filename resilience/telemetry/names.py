@@ -1,0 +1,216 @@
+"""Every name of a metric or attribute, with unit and buckets. Nowhere else is one.
+
+gRPC's own metrics follow gRFC A66 (attempts and calls) and A96 (retries); what they
+leave open, and what holds for AWS and plain functions too, is under `resilience.`.
+"""
+
+from typing import Literal, NamedTuple
+
+
+METER = "resilience"
+"""Name of the meter, as A66 asks: the library's."""
+
+OTHER = "other"
+"""Stands for every value of an attribute beyond its bound."""
+
+LATENCY_S = (
+    *(0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003),
+    *(0.004, 0.005, 0.006, 0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04),
+    *(0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8),
+    *(1, 2, 5, 10, 20, 50, 100),
+)
+"""Bucket bounds in seconds (A66)."""
+FEW = (1, 2, 3, 4, 5)
+"""Bucket bounds of retries and hedges (A96)."""
+MORE = (1, 2, 3, 4, 5, 10)
+"""Bucket bounds of transparent retries (A96)."""
+
+GRPC_METHOD = "grpc.method"
+"""`package.Service/Method`, without a leading slash."""
+GRPC_TARGET = "grpc.target"
+"""The name given to the channel."""
+GRPC_STATUS = "grpc.status"
+"""`OK`, `UNAVAILABLE`, ...; what is none of gRPC's codes is `UNKNOWN`."""
+
+PROTOCOL = "resilience.protocol"
+"""`grpc`, `aws` or `app`."""
+TARGET = "resilience.target"
+"""The channel's name, or the service. Never a bucket or table."""
+METHOD = "resilience.method"
+"""`package.Service/Method`, `s3.PutObject`, `rates/quote`."""
+CODE = "resilience.code"
+"""How an attempt or call ended."""
+FIRST_CODE = "resilience.first_code"
+"""How the first attempt of a call ended."""
+REASON = "resilience.reason"
+"""Why it was decided so; the words of the log lines."""
+DECISION = "resilience.decision"
+"""`return`, `retry`, `fail`, `reject`."""
+MECHANISM = "resilience.mechanism"
+"""`breaker`, `retry`, `retry_budget`."""
+MODE = "resilience.mode"
+"""`enforce`, `observe`."""
+SCOPE = "resilience.scope"
+"""A breaker's scope, without dimensions of unbounded values."""
+STATE = "resilience.state"
+"""A breaker's state."""
+OLD_STATE = "resilience.old_state"
+"""The state it left."""
+NOTICE = "resilience.notice"
+"""Code of a notice: `reload-failed`, `mode-changed`, ..."""
+POLICY_NAME = "resilience.policy.name"
+"""The policy's `name`."""
+POLICY_HASH = "resilience.policy.hash"
+"""Fingerprint of the live policy, as `explain` prints it."""
+POLICY_EDITION = "resilience.policy.edition"
+"""The pinned set of built-in values."""
+POLICY_SOURCES = "resilience.policy.sources"
+"""The files it came from, separated by commas."""
+
+GRPC_STATUSES = frozenset(
+    {
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    }
+)
+"""The values of `grpc.status`."""
+SCOPE_DIMENSIONS = frozenset({"target", "service", "method", "operation", "region"})
+"""Dimensions of a scope that may become part of an attribute: their values are few."""
+
+
+class Metric(NamedTuple):
+    """One instrument."""
+
+    name: str
+    kind: Literal["counter", "histogram", "gauge", "observed-counter"]
+    unit: str
+    description: str
+    buckets: tuple[float, ...] | None = None
+
+
+ATTEMPT_STARTED = Metric(
+    "grpc.client.attempt.started",
+    "counter",
+    "{attempt}",
+    "Attempts that were started; counted when they end.",
+)
+ATTEMPT_DURATION = Metric(
+    "grpc.client.attempt.duration",
+    "histogram",
+    "s",
+    "Time from the start of an attempt to its end.",
+    LATENCY_S,
+)
+CALL_DURATION = Metric(
+    "grpc.client.call.duration",
+    "histogram",
+    "s",
+    "Time from a call's arrival to its end, with all attempts and waits.",
+    LATENCY_S,
+)
+CALL_RETRIES = Metric(
+    "grpc.client.call.retries",
+    "histogram",
+    "{retry}",
+    "Retries of a call, transparent ones left out; calls with none leave no sample.",
+    FEW,
+)
+CALL_TRANSPARENT_RETRIES = Metric(
+    "grpc.client.call.transparent_retries",
+    "histogram",
+    "{transparent_retry}",
+    "Repeats of unprocessed work; calls with none leave no sample.",
+    MORE,
+)
+CALL_HEDGES = Metric(
+    "grpc.client.call.hedges",
+    "histogram",
+    "{hedge}",
+    "Hedges of a call; calls with none leave no sample.",
+    FEW,
+)
+CALL_RETRY_DELAY = Metric(
+    "grpc.client.call.retry_delay",
+    "histogram",
+    "s",
+    "Time of a repeated or queued call in which no attempt was under way.",
+    LATENCY_S,
+)
+
+CALLS = Metric("resilience.calls", "counter", "{call}", "Calls that ended.")
+ATTEMPTS = Metric(
+    "resilience.attempts",
+    "counter",
+    "{attempt}",
+    "Attempts that ended; divided by calls, the load that is added.",
+)
+REJECTED = Metric(
+    "resilience.rejected", "counter", "{call}", "Calls refused with nothing sent."
+)
+MASKED_FAILURES = Metric(
+    "resilience.masked_failures",
+    "counter",
+    "{call}",
+    "Calls that ended well after a failed first attempt.",
+)
+AMBIGUOUS = Metric(
+    "resilience.ambiguous",
+    "counter",
+    "{call}",
+    "Failed calls that the server may have executed.",
+)
+OBSERVED = Metric(
+    "resilience.observed",
+    "counter",
+    "{decision}",
+    "Decisions of observing mechanisms: recorded, not acted upon.",
+)
+BREAKER_TRANSITIONS = Metric(
+    "resilience.breaker.transitions",
+    "counter",
+    "{transition}",
+    "Changes of a breaker's state.",
+)
+BREAKER_STATE = Metric(
+    "resilience.breaker.state",
+    "gauge",
+    "{breaker}",
+    "Breakers that are not closed, by scope and state.",
+)
+NOTICES = Metric(
+    "resilience.notices", "counter", "{notice}", "Things an operator should know."
+)
+POLICY_INFO = Metric(
+    "resilience.policy.info",
+    "gauge",
+    "1",
+    "Always 1; its attributes name the live policy.",
+)
+POLICY_LOADED = Metric(
+    "resilience.policy.loaded",
+    "gauge",
+    "s",
+    "Wall time at which the live policy was loaded, since the epoch.",
+)
+SCOPES = Metric("resilience.scopes", "gauge", "{scope}", "Scopes with state.")
+SINK_FAILURES = Metric(
+    "resilience.sink.failures",
+    "observed-counter",
+    "{record}",
+    "Records that a sink could not take.",
+)

@@ -1,0 +1,180 @@
+"""A scripted HTTP server that counts, sessions that need no network, and a fast clock."""
+
+import contextlib
+import http.server
+import os
+import threading
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+
+import resilience
+import resilience.botocore
+
+
+class Clock:
+    """Real time plus all the time that was slept away; sleeping is noted, not done."""
+
+    def __init__(self):
+        self.skipped = 0.0
+        self.slept = []
+
+    def now(self):
+        return time.monotonic() + self.skipped
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.skipped += seconds
+
+    async def asleep(self, seconds):
+        self.sleep(seconds)
+
+
+class Sink:
+    """Keeps every record."""
+
+    def __init__(self):
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+    def of(self, kind):
+        return [r for r in self.records if type(r).__name__ == kind]
+
+
+class Wire:
+    """A server that answers by a list of plans, then 200, and keeps what it was sent.
+
+    A plan is a status, a tuple (status, headers, body), "drop" (close without an
+    answer), or a function of the handler.
+    """
+
+    def __init__(self):
+        self.plans = []
+        self.seen = []
+        self.default = (200, {}, b"{}")
+        wire = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                length = int(self.headers.get("content-length") or 0)
+                body = self.rfile.read(length)
+                headers = [(k.lower(), v) for k, v in self.headers.items()]
+                wire.seen.append((self.command, self.path, headers, body))
+                plan = wire.plans.pop(0) if wire.plans else wire.default
+                if callable(plan):
+                    plan = plan(self)
+                if plan == "drop":
+                    self.close_connection = True
+                    return
+                status, more, content = (
+                    (plan, {}, b"") if isinstance(plan, int) else plan
+                )
+                self.send_response_only(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                if "content-length" not in more:
+                    self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(content)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        thread = threading.Thread(
+            target=self.server.serve_forever, args=(0.01,), daemon=True
+        )
+        thread.start()
+
+    def header(self, name):
+        return [dict(headers).get(name) for _, _, headers, _ in self.seen]
+
+    @property
+    def count(self):
+        return len(self.seen)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def wire():
+    server = Wire()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def sink():
+    return Sink()
+
+
+@pytest.fixture
+def make_engine(clock, sink):
+    """Return a function that makes an engine with rules for `aws: all`."""
+
+    def make(rules=None, *, operations=None, mode="enforce"):
+        aws = {"all": rules or {}}
+        if operations:
+            aws["operations"] = operations
+        policy = {"version": 1, "name": "t", "mode": mode, "aws": aws}
+        return resilience.PolicyEngine.from_dict(
+            policy, sinks=[sink], clock=clock, seed=1
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch, tmp_path):
+    """Nobody's AWS settings decide anything here."""
+    for name in [*os.environ]:
+        if name.startswith(("AWS_", "BOTO", "RESILIENCE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def session():
+    return boto3.Session(
+        aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+    )
+
+
+@pytest.fixture
+def connect(session, wire):
+    """Return a function that makes a client of *wire*, protected by *engine*."""
+    with contextlib.ExitStack() as stack:
+
+        def make(service, engine=None, *, mode="standard", **config):
+            if engine is not None:
+                resilience.botocore.register(session, engine)
+            retries = {"mode": mode, **config.pop("retries", {})}
+            made = session.client(
+                service,
+                endpoint_url=config.pop("endpoint_url", wire.url),
+                config=Config(retries=retries, **config),
+            )
+            stack.callback(made.close)
+            return made
+
+        yield make

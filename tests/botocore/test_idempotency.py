@@ -1,0 +1,202 @@
+"""What operations declare about being repeated."""
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+import resilience
+from resilience.botocore import declared
+from resilience.botocore.idempotency_table import TABLE, written
+
+
+loader = Loader()
+
+
+def service_model(service):
+    return ServiceModel(loader.load_service_model(service, "service-2"), service)
+
+
+@pytest.mark.parametrize("service", TABLE)
+def test_the_table_is_complete(service):
+    """Each operation of these services has an entry with a reason, or a token."""
+    if service in {"stepfunctions", "swf"}:
+        pytest.skip("only their polls are written")
+    model = service_model(service)
+    missing = []
+    for name in model.operation_names:
+        found = written(service, name)
+        if found is None or not found.reason:
+            word, _ = declared(service, name, model.operation_model(name))
+            if word != "keyed":
+                missing.append(name)
+
+    assert [] == missing
+
+
+@pytest.mark.parametrize("service", TABLE)
+def test_the_table_names_what_exists(service):
+    """No row stands for an operation that no release ever had."""
+    names = service_model(service).operation_names
+    # Operations of releases newer than the oldest supported one.
+    newer = {"Receive", "Acknowledge", "Restore", "Cancel", "StartBulk", "Pause"}
+    newer |= {"Resume", "Search"}
+    idle = [
+        word
+        for row in TABLE[service]
+        for word in row.operations.split()
+        if not any(n == word or n.startswith(word.rstrip("*")) for n in names)
+        and not word.startswith(tuple(newer))
+    ]
+
+    assert [] == idle
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "expected"),
+    [
+        ("s3", "PutObject", {}, "safe"),
+        ("s3", "PutObject", {"IfNoneMatch": "*"}, "none"),
+        ("s3", "PutObject", {"IfMatch": "e"}, "none"),
+        ("s3", "PutObject", {"WriteOffsetBytes": 3}, "none"),
+        ("s3", "GetObject", {}, "safe"),
+        ("s3", "DeleteObject", {}, "safe"),
+        ("s3", "DeleteObject", {"IfMatch": "e"}, "none"),
+        ("s3", "CreateMultipartUpload", {}, "accept_duplicates"),
+        ("s3", "CompleteMultipartUpload", {}, "safe"),
+        ("s3", "CompleteMultipartUpload", {"IfNoneMatch": "*"}, "none"),
+        ("s3", "RenameObject", {}, "keyed"),
+        ("dynamodb", "GetItem", {}, "safe"),
+        ("dynamodb", "PutItem", {}, "safe"),
+        ("dynamodb", "PutItem", {"ConditionExpression": "x"}, "none"),
+        ("dynamodb", "PutItem", {"ReturnValues": "ALL_OLD"}, "none"),
+        ("dynamodb", "PutItem", {"ReturnValues": "NONE"}, "safe"),
+        ("dynamodb", "UpdateItem", {}, "none"),
+        ("dynamodb", "DeleteItem", {"Expected": {"a": {}}}, "none"),
+        ("dynamodb", "TransactWriteItems", {}, "keyed"),
+        ("dynamodb", "ExecuteTransaction", {}, "keyed"),
+        ("dynamodb", "ExecuteStatement", {"Statement": " select *"}, "safe"),
+        ("dynamodb", "ExecuteStatement", {"Statement": "UPDATE t"}, "none"),
+        ("dynamodb", "BatchExecuteStatement", {"Statements": []}, "safe"),
+        ("sqs", "SendMessage", {}, "accept_duplicates"),
+        ("sqs", "SendMessage", {"MessageDeduplicationId": "d"}, "keyed"),
+        (
+            "sqs",
+            "SendMessageBatch",
+            {"Entries": [{"MessageDeduplicationId": "d"}, {}]},
+            "accept_duplicates",
+        ),
+        (
+            "sqs",
+            "SendMessageBatch",
+            {"Entries": [{"MessageDeduplicationId": "d"}]},
+            "keyed",
+        ),
+        ("sqs", "ReceiveMessage", {}, "accept_duplicates"),
+        ("sqs", "PurgeQueue", {}, "none"),
+        ("sns", "Publish", {}, "accept_duplicates"),
+        ("kinesis", "PutRecord", {}, "accept_duplicates"),
+        ("kinesis", "PutRecords", {}, "accept_duplicates"),
+        ("lambda", "Invoke", {}, "none"),
+        ("lambda", "Invoke", {"InvocationType": "Event"}, "accept_duplicates"),
+        ("lambda", "Invoke", {"InvocationType": "DryRun"}, "safe"),
+        ("ec2", "RunInstances", {}, "keyed"),
+        ("ec2", "DescribeInstances", {}, "safe"),
+        ("ec2", "TerminateInstances", {}, "safe"),
+        ("ec2", "RebootInstances", {}, "none"),
+        ("ec2", "CreateVpc", {}, "none"),
+        ("ec2", "CreateTags", {}, "safe"),
+        ("ec2", "AllocateAddress", {}, "none"),
+        ("ec2", "AcceptReservedInstancesExchangeQuote", {}, "none"),
+        ("sts", "AssumeRole", {}, "safe"),
+        ("rds", "CreateDBInstance", {}, "none"),
+        ("rds", "DescribeDBInstances", {}, "safe"),
+        ("events", "PutEvents", {}, "none"),
+        ("ses", "SendEmail", {}, "none"),
+        ("ecs", "RunTask", {}, "keyed"),
+        ("secretsmanager", "CreateSecret", {}, "keyed"),
+        ("athena", "StartQueryExecution", {}, "safe"),
+        ("cloudformation", "CreateStack", {}, "none"),
+        ("cloudformation", "CreateStack", {"ClientRequestToken": "t"}, "keyed"),
+        ("iot", "ConfirmTopicRuleDestination", {}, "none"),
+        ("cognito-identity", "GetId", {}, "none"),
+        ("cloudwatch", "GetMetricData", {}, "safe"),
+    ],
+)
+def test_declarations(service, operation, params, expected):
+    """The table, the model, tokens, HTTP methods and verbs are asked in this order."""
+    model = service_model(service).operation_model(operation)
+    word, reason = declared(service, operation, model, params)
+
+    assert expected == word
+    assert reason
+
+
+def test_model_flags_are_read():
+    """`readonly` and `idempotent`, which botocore's class hides, are found."""
+    found = {"readonly": 0, "idempotent": 0}
+    for service in ("bedrock-agent", "eks", "deadline", "datazone"):
+        model = service_model(service)
+        for name in model.operation_names:
+            _, reason = declared(service, name, model.operation_model(name))
+            for flag in found:
+                found[flag] += reason == f"the model says {flag}"
+
+    assert all(found.values()), found
+
+
+def test_without_a_model_the_name_decides():
+    """`explain` can ask without a client."""
+    assert "safe" == declared("sns", "ListTopics")[0]
+    assert ("safe", "its verb reads: BatchGet") == declared("x", "BatchGetThing")
+    assert "none" == declared("x", "MakeThing")[0]
+
+
+def test_a_lost_answer_is_not_repeated(wire, connect, make_engine):
+    """UpdateItem is sent once when its answer is lost, and the report says why."""
+    client = connect("dynamodb", make_engine(), mode="legacy")
+    wire.plans = ["drop"] * 9
+
+    with pytest.raises(Exception, match="closed") as caught:
+        client.update_item(TableName="t", Key={"k": {"S": "1"}})
+
+    report = resilience.report(caught.value)
+    assert 1 == wire.count
+    assert ("idempotency", True) == (report.reason, report.ambiguous)
+    assert "ambiguous" in caught.value.__notes__[0]
+
+
+def test_a_refused_connection_is_repeated(connect, make_engine, clock):
+    """Nothing was sent, so even UpdateItem is tried again."""
+    client = connect("dynamodb", make_engine(), endpoint_url="http://127.0.0.1:9")
+
+    with pytest.raises(Exception, match="Could not connect") as caught:
+        client.update_item(TableName="t", Key={"k": {"S": "1"}})
+
+    report = resilience.report(caught.value)
+    assert (4, False) == (len(report.attempts), report.ambiguous)
+
+
+def test_throttled_writes_are_repeated(wire, connect, make_engine):
+    """A throttled UpdateItem was not executed."""
+    client = connect("dynamodb", make_engine())
+    throttled = b'{"__type": "ProvisionedThroughputExceededException"}'
+    wire.plans = [(400, {}, throttled)]
+
+    client.update_item(TableName="t", Key={"k": {"S": "1"}})
+
+    assert 2 == wire.count
+
+
+@pytest.mark.parametrize(
+    ("rule", "count"), [({"idempotency": "safe"}, 3), ({"idempotency": "none"}, 1)]
+)
+def test_a_policy_outranks_the_table(rule, count, wire, connect, make_engine):
+    """What a policy says about an operation holds."""
+    engine = make_engine(operations={"sns.Publish": rule})
+    client = connect("sns", engine)
+    wire.plans = [500] * 9
+    with pytest.raises(ClientError):
+        client.publish(TopicArn="arn:aws:sns:us-east-1:1:t", Message="m")
+
+    assert count == wire.count
