@@ -5,7 +5,7 @@ contexts inherit them, plain threads do not. Reading one costs a dictionary look
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
@@ -22,7 +22,7 @@ LONGEST_S = 1e9
 """From here on a length means "no deadline": grpcio reports 9.2e18 for none, and
 fails a call at once whose timeout overflows (grpc#26236)."""
 
-monotonic = time.monotonic
+monotonic: Callable[[], float] = time.monotonic
 """The clock of `deadline`; `resilience.testing` puts a virtual one here."""
 deadline_at: ContextVar[float | None] = ContextVar("resilience_deadline", default=None)
 """The ambient deadline on `time.monotonic()`."""
@@ -33,7 +33,7 @@ ambient_criticality: ContextVar[Criticality | None] = ContextVar(
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def deadline(seconds: float) -> Generator[None]:
     """Give everything inside one budget of *seconds*; a nested one can only shorten.
 
     Args:
@@ -57,7 +57,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def idempotency_key(key: str) -> Iterator[None]:
+def idempotency_key(key: str) -> Generator[None]:
     """Use *key* for the `keyed` calls inside, the same over all their attempts.
 
     One key names one intent: use a new one for each write.
@@ -77,7 +77,7 @@ def idempotency_key(key: str) -> Iterator[None]:
 
 
 @contextmanager
-def criticality(level: Criticality) -> Iterator[None]:
+def criticality(level: Criticality) -> Generator[None]:
     """Mark the calls inside; the least critical are shed first.
 
     Raises:
@@ -94,7 +94,7 @@ def criticality(level: Criticality) -> Iterator[None]:
 
 
 @contextmanager
-def detached() -> Iterator[None]:
+def detached() -> Generator[None]:
     """Work that must not inherit the caller's budget (a background refresh, say)."""
     token = deadline_at.set(None)
     try:

@@ -37,6 +37,7 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Monotonic seconds."""
+        ...
 
     def sleep(self, seconds: float) -> None:
         """Block the calling thread."""
@@ -330,7 +331,7 @@ class PolicyEngine:
     def snapshot(self) -> dict[str, Any]:
         """Modes, policy and every scope's state, as data ready for JSON."""
         now = self.now()
-        scopes = []
+        scopes: list[dict[str, object]] = []
         for scope in self._scopes:
             budgets = scope.budgets.values()
             scopes.append(
@@ -367,7 +368,7 @@ class PolicyEngine:
     def close(self) -> None:
         """Stop the timer thread and flush the sinks; harmless twice.
 
-        Calls that wait in the timer are not made any more.
+        Calls that wait in the timer end as cancelled.
         """
         self.closed = True
         if self._timer is not None:

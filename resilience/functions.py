@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from resilience import report
 from resilience.context import deadline
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
@@ -21,9 +20,19 @@ from resilience.core.target import Target
 from resilience.drivers import aio, threads
 from resilience.drivers.host import Host
 from resilience.errors import Rejected
+from resilience.report import attach, of_call, report
+
 
 T = TypeVar("T")
 MESSAGE_CHARS = 256
+_SAYS: tuple[tuple[type[Exception], Outcome], ...] = (
+    (socket.gaierror, Outcome("", "transport", "no", ours=True)),
+    (ConnectionRefusedError, Outcome("", "transport", "no")),
+    (TimeoutError, Outcome("", "transport", "maybe", timed_out=True)),
+    (ConnectionError, Outcome("", "transport", "maybe")),
+    (Exception, Outcome("", "application", "maybe")),
+)
+"""What kinds of exceptions say; the first that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +74,13 @@ def outcome_of(error: Exception, since: float = 0.0) -> Outcome:
     message = _text_of(error)
     if isinstance(error, Rejected):
         return Outcome(code, "local", "no", message=message)
-    inner = report.report(error)
+    inner = report(error)
     if inner is not None and inner.ended_at >= since:
         # A protected call inside has done what could be done; do not multiply it. An
         # older report is left from another call that ended in the same object.
         return Outcome(code, "local", "maybe", message=message)
-    if isinstance(error, socket.gaierror):
-        return Outcome(code, "transport", "no", ours=True, message=message)
-    if isinstance(error, ConnectionRefusedError):
-        return Outcome(code, "transport", "no", message=message)
-    if isinstance(error, TimeoutError):
-        return Outcome(code, "transport", "maybe", timed_out=True, message=message)
-    if isinstance(error, ConnectionError):
-        return Outcome(code, "transport", "maybe", message=message)
-    return Outcome(code, "application", "maybe", message=message)
+    said = next(said for kind, said in _SAYS if isinstance(error, kind))
+    return said._replace(code=code, message=message)
 
 
 def _text_of(error: Exception) -> str:
@@ -160,10 +162,10 @@ def _end(call: Call, finish: Finish, result: _Result[T]) -> T:
             scope=rejection.scope,
             retry_after_s=rejection.retry_after_s,
         )
-        report.attach(refused, report.of_call(call, rejection.retry_after_s))
+        attach(refused, of_call(call, rejection.retry_after_s))
         raise refused
     error = result.error
     if error is None:
         return result.value
-    report.attach(error, report.of_call(call))
+    attach(error, of_call(call))
     raise error

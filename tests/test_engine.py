@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from resilience import PolicyEngine, PolicyError, Rejected
+from resilience.core.outcome import Outcome
 from resilience.core.record import Notice
 from resilience.core.target import Target
+from resilience.drivers.callback import CallbackDriver
 from resilience.testing import CollectingSink, Script
 
 
@@ -297,3 +299,23 @@ def test_calls_through_one_scope_run_side_by_side(engine):
         thread.join()
 
     assert results == [1] * 10
+
+
+def test_close_ends_calls_that_wait_in_the_timer(sink):
+    """A call by callbacks that waits when its engine is closed ends as cancelled."""
+    engine, ends = PolicyEngine(sinks=[sink]), []
+    refused = Outcome("UNAVAILABLE", "transport", "no", pushback_s=5.0)
+    driver = CallbackDriver(
+        engine.new_call(engine.bind(QUOTE)),
+        lambda _: None,
+        lambda _: None,
+        ends.append,
+        engine,
+    )
+    driver.begin()
+    driver.done(1, refused)
+    engine.close()
+    [end] = ends
+
+    assert end.reason == "cancelled"
+    assert [(1, "cancelled")] == [(c.attempts, c.reason) for c in sink.calls]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import pickle
 
 import pytest
@@ -113,6 +114,20 @@ def test_on_the_error(engine):
     assert isinstance(resilience.report(caught.value), Report)
     assert [str(resilience.report(caught.value))] == caught.value.__notes__
     assert resilience.report(again) == resilience.report(caught.value)
+
+
+def test_one_id_everywhere(caplog):
+    """Log lines, the note on the error and the report name the call alike."""
+    caplog.set_level(logging.INFO, "resilience")
+    engine = PolicyEngine(seed=0)
+    with pytest.raises(ConnectionResetError) as caught:
+        engine.call("app:rates/quote", Script([ConnectionResetError()]).run)
+    call_id = resilience.report(caught.value).call_id
+    lines = [record.getMessage() for record in caplog.records]
+
+    assert f"[{call_id}]" in caught.value.__notes__[0]
+    assert len(lines) == 2
+    assert all(f"call_id={call_id} " in line for line in lines)
 
 
 def test_rejection_survives_pickling(engine):

@@ -42,7 +42,7 @@ class Size:
     aws: int
 
 
-FULL = Size(grpc=420, aio=120, aws=240)
+FULL = Size(grpc=420, aio=90, aws=240)
 QUICK = Size(grpc=180, aio=60, aws=90)
 
 

@@ -156,7 +156,7 @@ async def run_aio(way: plan.Way, shop: Server, calls: int, tick: Tick) -> list[S
 
 def incidents(shop: Server, seconds: float) -> list[Incident]:
     """Killed, frozen, and killed again when there is time to recover in between."""
-    first, second, third = (share * seconds for share in (0.15, 0.5, 0.8))
+    first, second, third = (share * seconds for share in (0.15, 0.5, 0.85))
     found = [
         Incident(at_s=first, action=lambda: crash(shop)),
         Incident(at_s=second, action=lambda: freeze(shop)),

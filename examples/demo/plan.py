@@ -15,17 +15,18 @@ Protocol = Literal["grpc", "aws"]
 PROTOCOLS: tuple[Protocol, ...] = ("grpc", "aws")
 KINDS = ("safe", "keyed", "non-idempotent")
 
-SEED = 20
+SEED = 12
+"""Chosen so that each kind of call meets each fault; any other seed will do."""
 GRPC_DEADLINE_S = 3.0
-GRPC_HARNESS_LIMIT_S = 5.0
+GRPC_HARNESS_LIMIT_S = 4.0
 """A bare gRPC call would wait for ever; the demo gives up on it here."""
 AWS_DEADLINE_S = 4.0
-GRPC_THREADS, GRPC_TASKS, GRPC_PER_SECOND = 8, 16, 50.0
-AWS_THREADS, AWS_PER_SECOND = 8, 30.0
+GRPC_THREADS, GRPC_TASKS, GRPC_PER_SECOND = 8, 16, 60.0
+AWS_THREADS, AWS_PER_SECOND = 8, 35.0
 
 CART_FAULTS = {"stall": 0.02, "internal": 0.03, "lost": 0.04, "mute": 0.02}
 CLOUD_FAULTS = {"error": 0.05, "drop": 0.03, "lose": 0.05, "stall": 0.02}
-STALL_S = 6.0
+STALL_S = 5.0
 """How long the proxy holds a stalled request, seconds; the shop holds it for ever."""
 
 GRPC_KINDS = {"GetCart": "safe", "Charge": "keyed", "AddItem": "non-idempotent"}

@@ -20,7 +20,7 @@ from .emitter import Handler
 from .extract import from_exception
 from .operation import Bound
 from .rejected import BotocoreRejected, rejected
-from .response import is_hop, is_rewindable, outcome_of
+from .response import is_hop, is_rewindable, outcome_of, with_invocation
 from .timeouts import READ, set_timeout
 
 
@@ -91,9 +91,7 @@ class Flight:
         """
         finish = self._settle(self._loop.arrive())
         if finish is not None and finish.rejection is not None:
-            error = rejected(finish.rejection)
-            self._attach(error)
-            raise error
+            raise rejected(finish.rejection)
 
     def _settle(self, answer: Answer) -> Finish | None:
         """Wait as told, until an attempt may start; the end instead, if it comes."""
@@ -109,19 +107,15 @@ class Flight:
         if start is not None:
             self._loop.done(start.number, OK)
 
-    def failed(self, error: Exception) -> BaseException:
-        """The caller gets *error*: close the attempt and say what happened.
-
-        Returns:
-            What to raise: *error*, unless time ran out before anything was sent.
-        """
+    def failed(self, error: Exception) -> None:
+        """The caller gets *error*: close the attempt and say what happened."""
         start, self._start = self._start, None
         if start is not None:
             outcome = from_exception(error, sent=self._sent, model=self._model)
+            outcome = with_invocation(outcome, self._context)
             self._loop.done(start.number, outcome)
         self.gone()
         self._attach(error)
-        return error
 
     def gone(self) -> None:
         """Whatever happened, the call is over: permits go back."""
@@ -172,7 +166,7 @@ class Flight:
             context,
             left,
             configured_s=self._configured_read_s if base is None else base,
-            own_s=self._bound.binding.policy.attempt_timeout_s,
+            own_s=self._bound.silence_s,
         )
 
     def _out_of_time(self, start: StartAttempt) -> None:

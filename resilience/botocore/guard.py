@@ -98,9 +98,9 @@ class Guard:
             return self._bare(name, params, native)
         facts = operation.facts(bound, params)
         flight = Flight(self, bound, operation.model, facts, self._read_timeout_s)
-        flight.arrive()
         token = current.set(flight)
         try:
+            flight.arrive()
             answer = native(name, params)
         except Exception as error:
             flight.failed(error)

@@ -138,6 +138,12 @@ class Bound:
         """The facts of every call, where its parameters do not matter."""
         self._explicit: tuple[float | None, float | None] | None = None
 
+    @property
+    def silence_s(self) -> float | None:
+        """How long an attempt may hear nothing; None: the policy does not say."""
+        explicit_s = None if self._explicit is None else self._explicit[1]
+        return explicit_s or self.binding.policy.attempt_timeout_s
+
     def explicit_s(self, least_s: float | None) -> float | None:
         """The least time of a long request, once rules for this very operation spoke.
 
@@ -154,9 +160,7 @@ class Bound:
         return least_s if timeout_s is None else timeout_s
 
 
-def _written(
-    engine: PolicyEngine, target: Target
-) -> tuple[float | None, float | None]:
+def _written(engine: PolicyEngine, target: Target) -> tuple[float | None, float | None]:
     """`timeout` and `attempt_timeout` that the policy names for this very operation."""
     pattern = f"{target.service}.{target.method}"
     found: dict[str, float | None] = {}

@@ -25,6 +25,22 @@ MISDIRECTED = 421
 
 def outcome_of(event: Mapping[str, Any]) -> Outcome | None:
     """The outcome of a failed attempt; None: the answer is healthy."""
+    found = _outcome_of(event)
+    if found is None:
+        return None
+    return with_invocation(found, event["request_dict"].get("context"))
+
+
+def with_invocation(outcome: Outcome, context: Mapping[str, Any] | None) -> Outcome:
+    """*outcome* with the id that all attempts of its call carry on the wire."""
+    retries = (context or {}).get("retries") or {}
+    found = retries.get("invocation-id")
+    if found is None:
+        return outcome
+    return outcome._replace(ids=(*outcome.ids, ("invocation_id", str(found))))
+
+
+def _outcome_of(event: Mapping[str, Any]) -> Outcome | None:
     model = event["operation"]
     error = event["caught_exception"]
     if error is not None:
@@ -44,10 +60,10 @@ def outcome_of(event: Mapping[str, Any]) -> Outcome | None:
 
 def _is_whole(http: Any) -> bool:
     """Does a DynamoDB answer match the checksum it came with?"""
-    expected = http.headers.get("x-amz-crc32")
-    if expected is None:
+    expected = str(http.headers.get("x-amz-crc32", ""))
+    if not expected.isdecimal():
         return True
-    return bool(crc32(http.content) & 0xFFFFFFFF == int(expected))
+    return crc32(http.content) & 0xFFFFFFFF == int(expected)
 
 
 def is_hop(event: Mapping[str, Any]) -> bool:

@@ -105,8 +105,8 @@ def explanation(found: Explanation) -> None:
         else f"{show(worst.seconds)} in all"
     )
     console.print(
-        f"worst case   {worst.attempts} attempt{plural}, {show(worst.wait_s)} of waits, "
-        f"{seconds}"
+        f"worst case   {worst.attempts} attempt{plural}, "
+        f"{show(worst.wait_s)} of waits, {seconds}"
     )
     if worst.native_attempts > 1:
         console.print(

@@ -76,6 +76,8 @@ class Breaker:
         self._admitted = 0
         self._probe = 0
         self._evidence = ""
+        self._verdict: Totals | None = None
+        """What opened it."""
         self._closed_permit = Permit(1, 0)
         self.renew()
         if policy.forced:
@@ -175,6 +177,13 @@ class Breaker:
     def allows_retries(self) -> bool:
         """Whether retries (and hedges) may add load now: not while it ramps up."""
         return self.state != "ramp"
+
+    def will_refuse(self, moment: float) -> bool:
+        """Is it sure by now to refuse at *moment*, if nobody acts by hand?"""
+        until = self.until
+        if self.state == "open":
+            return until is not None and moment < until
+        return self.state == "forced-open"
 
     def done(
         self,
@@ -307,6 +316,7 @@ class Breaker:
             self._evidence = f"{totals.failed} of {totals.calls} failed" + (
                 f", {totals.slow} slow" if totals.slow else ""
             )
+        self._verdict = totals if state == "open" else None
         change = BreakerChanged(
             self.scope, self.state, state, self._evidence, until, now
         )
@@ -339,8 +349,10 @@ class Breaker:
             return changes
 
     def totals(self, now: float) -> Totals:
-        """What the window (of probes, while half-open) holds."""
+        """What the window (of probes, while half-open) holds; open: what opened it."""
         with self._lock:
+            if self._verdict is not None:
+                return self._verdict
             window = self._half if self.state == "half-open" else self._window
             return window.totals(now)
 

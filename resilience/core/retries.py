@@ -138,7 +138,7 @@ class Retries:
         if denied and binding.budget_acts:
             hold_s = own_s if self._facts.wait_before_failing else 0.0
             return Next("retry-budget", hold_s=hold_s)
-        if not self.may_add_load:
+        if not self.may_add_load or self._is_hopeless(now + wait_s):
             return Next("breaker-open")
         return Next("retry", wait_s, budget_would_deny=denied)
 
@@ -162,6 +162,13 @@ class Retries:
     def fits(self, wait_s: float, deadline: float | None, now: float) -> bool:
         """Can a repeat after *wait_s* be expected to end before *deadline*?"""
         return fits(wait_s, self._binding.scope.latency.expected_s, deadline, now)
+
+    def _is_hopeless(self, moment: float) -> bool:
+        """A wait that can only end at an open breaker is not begun."""
+        breaker = self._binding.breaker
+        if breaker is None or not self._binding.breaker_acts:
+            return False
+        return breaker.policy.when_open == "reject" and breaker.will_refuse(moment)
 
     @property
     def may_add_load(self) -> bool:

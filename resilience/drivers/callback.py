@@ -12,7 +12,14 @@ from collections.abc import Callable
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
-from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
+from resilience.core.event import (
+    ARRIVED,
+    AttemptCommitted,
+    AttemptDone,
+    CallerGone,
+    Event,
+    Woke,
+)
 from resilience.core.outcome import Outcome
 
 from .host import Host
@@ -72,6 +79,10 @@ class CallbackDriver:
         """Attempt *number* ended. Any thread may say so."""
         self._take(AttemptDone(number, outcome))
 
+    def committed(self, number: int) -> None:
+        """The first message of attempt *number* reached the caller."""
+        self._take(AttemptCommitted(number))
+
     def cancel(self, reason: str = "cancelled") -> None:
         """The caller is gone: attempt or wait ends now. Harmless after the end."""
         self._take(CallerGone(reason))
@@ -93,9 +104,20 @@ class CallbackDriver:
             try:
                 self._apply(self._call.advance(event, self._host.now()))
             except BaseException:
-                with self._lock:
-                    self._busy = False
+                self._end_after_fault()
                 raise
+
+    def _end_after_fault(self) -> None:
+        """`start` or `cancel` raised: the attempt is not there, so the call ends."""
+        try:
+            step = self._call.advance(CallerGone(), self._host.now())
+            self._host.emit(step.records)
+            for command in step.commands:
+                if type(command) is Finish:
+                    self._finish(command)
+        finally:
+            with self._lock:
+                self._busy = False
 
     def _apply(self, step: Step) -> None:
         handle, self._handle = self._handle, None
@@ -117,4 +139,6 @@ class CallbackDriver:
         due = step.wake_at
         # While an attempt runs its transport times it: healthy calls need no timer.
         if due is not None and not self._number:
-            self._handle = self._host.timer.at(due, lambda: self._take(Woke(due)))
+            # Nobody else would end a call whose timer is closed under it.
+            timer = self._host.timer
+            self._handle = timer.at(due, lambda: self._take(Woke(due)), self.cancel)

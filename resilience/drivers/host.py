@@ -9,7 +9,13 @@ from typing import NamedTuple, Protocol
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
-from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Woke
+from resilience.core.event import (
+    ARRIVED,
+    AttemptCommitted,
+    AttemptDone,
+    CallerGone,
+    Woke,
+)
 from resilience.core.outcome import Outcome
 from resilience.core.record import Record
 
@@ -32,6 +38,7 @@ class Host(Protocol):
     @property
     def timer(self) -> Timer:
         """The engine's one timer thread, started when it is first asked for."""
+        ...
 
 
 class Answer(NamedTuple):
@@ -67,6 +74,11 @@ class HostLoop:
         now = self._host.now()
         event = AttemptDone(number, outcome, host_wait_s)
         return self._answer(self._call.advance(event, now), now)
+
+    def committed(self, number: int) -> None:
+        """The first message of attempt *number* reached the caller."""
+        now = self._host.now()
+        self._call.advance(AttemptCommitted(number), now)
 
     def woke(self) -> Answer:
         """The wait of the last answer is over."""

@@ -13,10 +13,13 @@ from collections.abc import Callable
 class Handle:
     """A function that is due. Safe to share between threads."""
 
-    __slots__ = ("fn",)
+    __slots__ = ("dropped", "fn")
 
-    def __init__(self, fn: Callable[[], None]) -> None:
+    def __init__(
+        self, fn: Callable[[], None], dropped: Callable[[], None] | None = None
+    ) -> None:
         self.fn: Callable[[], None] | None = fn
+        self.dropped = dropped
 
     def cancel(self) -> None:
         """Do not run it; harmless when it has run."""
@@ -44,9 +47,17 @@ class Timer:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def at(self, when: float, fn: Callable[[], None]) -> Handle:
-        """Run *fn* on the timer's thread at *when* (monotonic seconds), not earlier."""
-        handle = Handle(fn)
+    def at(
+        self,
+        when: float,
+        fn: Callable[[], None],
+        dropped: Callable[[], None] | None = None,
+    ) -> Handle:
+        """Run *fn* on the timer's thread at *when* (monotonic seconds), not earlier.
+
+        *dropped* is called instead if the timer is closed before, by who closes it.
+        """
+        handle = Handle(fn, dropped)
         with self._changed:
             heapq.heappush(self._heap, (when, next(self._order), handle))
             if self._thread is None:
@@ -60,14 +71,18 @@ class Timer:
         return handle
 
     def close(self) -> None:
-        """Stop the thread; entries that are left do not run."""
+        """Stop the thread; entries that are left do not run, but hear of it."""
         with self._changed:
             self._closed = True
+            left = [handle for _, _, handle in sorted(self._heap, key=_moment)]
             self._heap.clear()
             self._changed.notify()
             thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
+        for handle in left:
+            if handle.fn is not None and handle.dropped is not None:
+                self._call(handle.dropped)
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -77,10 +92,13 @@ class Timer:
             fn = self._next_due()
             if fn is None:
                 return
-            try:
-                fn()
-            except Exception as error:  # noqa: BLE001 - it must not kill the others
-                self._on_error(error)
+            self._call(fn)
+
+    def _call(self, fn: Callable[[], None]) -> None:
+        try:
+            fn()
+        except Exception as error:  # noqa: BLE001 - it must not kill the others
+            self._on_error(error)
 
     def _next_due(self) -> Callable[[], None] | None:
         """Wait for the next function; None: closed."""
@@ -98,3 +116,7 @@ class Timer:
                         continue
                 self._changed.wait(wait)
             return None
+
+
+def _moment(entry: tuple[float, int, Handle]) -> tuple[float, int]:
+    return entry[:2]

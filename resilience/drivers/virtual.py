@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
-from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
+from resilience.core.event import (
+    ARRIVED,
+    AttemptCommitted,
+    AttemptDone,
+    CallerGone,
+    Event,
+    Woke,
+)
 from resilience.core.outcome import Outcome
 from resilience.core.record import Record
 
@@ -23,6 +30,8 @@ class Reply(NamedTuple):
     after_s: float = 0.0
     """Seconds from its start to its end."""
     host_wait_s: float | None = None
+    committed_after_s: float | None = None
+    """Seconds from its start to its first message; None: there is none."""
 
 
 Transport = Callable[[Call, StartAttempt, float], Reply | None]
@@ -101,6 +110,12 @@ class VirtualCall:
 
     def _launch(self, command: StartAttempt) -> None:
         reply = self._transport(self.call, command, self._loop.now)
-        if reply is not None:
-            done = AttemptDone(command.number, reply.outcome, reply.host_wait_s)
-            self._loop.at(self._loop.now + reply.after_s, lambda: self._take(done))
+        if reply is None:
+            return
+        now, number = self._loop.now, command.number
+        if reply.committed_after_s is not None:
+            committed = AttemptCommitted(number)
+            moment = now + reply.committed_after_s
+            self._loop.at(moment, lambda: self._take(committed))
+        done = AttemptDone(number, reply.outcome, reply.host_wait_s)
+        self._loop.at(now + reply.after_s, lambda: self._take(done))

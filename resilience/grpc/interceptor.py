@@ -21,7 +21,7 @@ from .connectivity import no_witness
 from .extract import EMPTY
 from .future import launch
 from .rejected import GrpcRejected
-from .route import Route, Sending, attach_report, is_native
+from .route import NOTHING_ELSE, Route, Sending, attach_report, is_native
 
 
 MAX_METHODS = 10_000
@@ -135,11 +135,7 @@ class ClientInterceptor(
             binding,
             redirect(continuation, client_call_details),
             request,
-            timeout,
-            getattr(client_call_details, "metadata", None),
-            None,
-            None,
-            None,
+            (timeout, getattr(client_call_details, "metadata", None), *NOTHING_ELSE),
         )
         call = self._engine.new_call(binding, route.facts(timeout))
         if entry == "future":

@@ -14,11 +14,6 @@ RETRY_ATTEMPT = "x-retry-attempt"
 """Carries the same number where the other one is stripped (go-grpc-middleware)."""
 
 
-def reusable(metadata: Any) -> Any:
-    """*metadata* in a form that every attempt can read: a one-shot iterator is kept."""
-    return tuple(metadata) if hasattr(metadata, "__next__") else metadata
-
-
 def values(metadata: Any, key: str) -> list[Any]:
     """All values of *key*, in order; none when there is no metadata."""
     return [value for name, value in pairs(metadata) if name == key]

@@ -5,11 +5,13 @@ the caller used. Results, call objects and errors are the native ones of the att
 that counts; nothing is wrapped on the way out.
 """
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 import grpc
 
+from resilience.context import deadline_at
 from resilience.core.command import StartAttempt
 from resilience.core.outcome import OK, Outcome
 from resilience.drivers import threads
@@ -17,7 +19,7 @@ from resilience.drivers import threads
 from .extract import EMPTY
 from .future import launch
 from .rejected import GrpcRejected
-from .route import Route, Sending, attach_report, is_native
+from .route import AS_GIVEN, Given, Route, Sending, attach_report, is_native
 
 
 class _Blocking(Sending):
@@ -67,20 +69,8 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
             grpc.RpcError: the native error of the attempt that counts, or
                 `GrpcRejected`; `resilience.report` gives its history.
         """
-        route = self._route
-        call = _Blocking(
-            route,
-            route.binding(),
-            self._inner,
-            request,
-            timeout,
-            metadata,
-            credentials,
-            wait_for_ready,
-            compression,
-        )
-        call.pair = False
-        return _block(call, timeout)
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._block(self._inner, request, given, pair=False)
 
     def with_call(
         self,
@@ -92,20 +82,8 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         compression: grpc.Compression | None = None,
     ) -> Any:
         """Call the method and block; returns the response and the native call."""
-        route = self._route
-        call = _Blocking(
-            route,
-            route.binding(),
-            self._inner.with_call,
-            request,
-            timeout,
-            metadata,
-            credentials,
-            wait_for_ready,
-            compression,
-        )
-        call.pair = True
-        return _block(call, timeout)
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._block(self._inner.with_call, request, given, pair=True)
 
     def future(
         self,
@@ -118,39 +96,42 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
     ) -> Any:
         """Start the call and return at once; attempts and waits need no thread."""
         route = self._route
-        sending = Sending(
-            route,
-            route.binding(),
-            self._inner.future,
-            request,
-            timeout,
-            metadata,
-            credentials,
-            wait_for_ready,
-            compression,
-        )
-        if is_native(sending.binding, timeout):
-            return sending.launch_native()
-        call = route.engine.new_call(sending.binding, route.facts(timeout))
-        return launch(call, sending)
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        sending = Sending(route, binding, self._inner.future, request, given)
+        if is_native(binding, timeout):
+            return sending.launch(AS_GIVEN)
+        return launch(route.engine.new_call(binding, route.facts(timeout)), sending)
 
-
-def _block(native: _Blocking, timeout: float | None) -> Any:
-    if is_native(native.binding, timeout):
-        return native.launch_native()
-    route = native.route
-    engine = route.engine
-    call = engine.new_call(native.binding, route.facts(timeout))
-    finish = threads.run(call, native.attempt, engine)
-    error: Exception | None
-    if finish.rejection is not None:
-        error = GrpcRejected.of(finish.rejection)
-    elif native.error is None:
-        return native.result
-    else:
-        error, native.error = native.error, None
-    try:
-        attach_report(call, error)
-        raise error
-    finally:
-        error = None  # no cycle of error, traceback and this frame
+    def _block(
+        self, method: Callable[..., Any], request: Any, given: Given, *, pair: bool
+    ) -> Any:
+        """Carry one call to its end. Written flat: each frame costs a healthy call."""
+        route = self._route
+        engine = route.engine
+        binding = route.last
+        if route.is_watched or binding.epoch != engine.epoch:
+            binding = route.binding()
+        native = _Blocking(route, binding, method, request, given)
+        timeout = given[0]
+        if timeout is not None or binding.mode == "bypass":
+            if is_native(binding, timeout):
+                return native.launch(AS_GIVEN)
+            facts = route.facts(timeout)
+        else:
+            facts = route.plain if deadline_at.get() is None else route.facts(None)
+        native.pair = pair
+        call = engine.new_call(binding, facts)
+        finish = threads.run(call, native.attempt, engine)
+        error: Exception | None
+        if finish.rejection is not None:
+            error = GrpcRejected.of(finish.rejection)
+        elif native.error is None:
+            return native.result
+        else:
+            error, native.error = native.error, None
+        try:
+            attach_report(call, error)
+            raise error
+        finally:
+            error = None  # no cycle of error, traceback and this frame

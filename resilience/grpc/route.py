@@ -10,12 +10,13 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from resilience.context import LONGEST_S, ambient_key, deadline_at
+from resilience.core.command import StartAttempt
 from resilience.core.target import Facts, Target
 from resilience.report import attach, of_call
 
 from . import extract
 from .idempotency import declared
-from .metadata import for_attempt, reusable
+from .metadata import for_attempt
 
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from resilience.core.binding import Binding
     from resilience.core.call import Call
-    from resilience.core.command import StartAttempt
     from resilience.core.outcome import Outcome
     from resilience.engine import PolicyEngine
 
@@ -40,7 +40,7 @@ def target_of(name: str, method: str | bytes) -> Target:
 class Route:
     """One method of one channel. Safe to share between threads."""
 
-    __slots__ = ("_binding", "_declared", "_plain", "engine", "target", "witness")
+    __slots__ = ("engine", "is_watched", "last", "plain", "target", "witness")
 
     def __init__(
         self, engine: PolicyEngine, name: str, method: str | bytes, witness: Witness
@@ -48,17 +48,21 @@ class Route:
         self.engine = engine
         self.target = target_of(name, method)
         self.witness = witness
-        self._declared = declared(self.target.service, self.target.method)
-        self._plain = Facts(declared=self._declared)
-        self._binding = engine.bind(self.target)
+        self.plain = Facts(declared=declared(self.target.service, self.target.method))
+        """The facts of a call without a timeout or a deadline."""
+        self.last = engine.bind(self.target)
+        """The binding of the call before; calls check its epoch themselves."""
+        self.is_watched = engine._control is not None
+        """Is there a control file, to be looked at by every call?"""
 
     def binding(self) -> Binding:
         """The binding that is live now."""
         engine = self.engine
-        engine.look()
-        binding = self._binding
+        if self.is_watched:
+            engine.look()
+        binding = self.last
         if binding.epoch != engine.epoch:
-            binding = self._binding = engine.bind(self.target)
+            binding = self.last = engine.bind(self.target)
         return binding
 
     def facts(self, timeout: float | None) -> Facts:
@@ -66,8 +70,20 @@ class Route:
         ambient = deadline_at.get()
         timeout = native_timeout(timeout)
         if ambient is None and timeout is None:
-            return self._plain
-        return Facts(declared=self._declared, timeout_s=timeout, deadline_at=ambient)
+            return self.plain
+        return Facts(
+            declared=self.plain.declared, timeout_s=timeout, deadline_at=ambient
+        )
+
+
+Given = tuple["float | None", Any, Any, "bool | None", Any]
+"""What the caller gave beside the request: timeout, metadata, credentials,
+wait_for_ready, compression."""
+
+NOTHING_ELSE = (None, None, None)
+"""For interceptors: credentials and the rest stay in the call details."""
+AS_GIVEN = StartAttempt(0, None)
+"""No attempt of ours: the call goes down as the caller made it."""
 
 
 class Sending:
@@ -76,19 +92,11 @@ class Sending:
     Owned by one driver. As thin as can be: one is made for every healthy call.
     """
 
-    __slots__ = (
-        "_compression",
-        "_credentials",
-        "_metadata",
-        "_method",
-        "_request",
-        "_timeout",
-        "_wait_for_ready",
-        "binding",
-        "key",
-        "limit",
-        "route",
-    )
+    __slots__ = ("_method", "_request", "binding", "given", "key", "limit", "route")
+
+    limit: float | None
+    """The newest attempt's timeout in seconds."""
+    key: str
 
     def __init__(
         self,
@@ -96,74 +104,64 @@ class Sending:
         binding: Binding,
         method: Callable[..., Any],
         request: Any,
-        timeout: float | None,
-        metadata: Any,
-        credentials: Any,
-        wait_for_ready: bool | None,
-        compression: Any,
+        given: Given,
     ) -> None:
         self.route = route
         self.binding = binding
         self._method = method
         self._request = request
-        self._timeout = timeout
-        self._metadata = metadata
-        self._credentials = credentials
-        self._wait_for_ready = wait_for_ready
-        self._compression = compression
+        self.given = given
 
     def launch(self, start: StartAttempt) -> Any:
-        """Call the native entry point for the attempt that *start* describes."""
-        number, limit = start
-        metadata = self._metadata
-        if self.binding.mode == "enforce":
-            if limit is None:
-                limit = native_timeout(self._timeout)
-            if number > 1 or self.binding.policy.idempotency == "keyed":
-                metadata = self._extended(number)
-            elif metadata is not None and hasattr(metadata, "__next__"):
-                # A one-shot iterator would leave later attempts without metadata.
-                metadata = self._metadata = tuple(metadata)
-        elif limit is None:
-            limit = self._timeout
-        self.limit = limit
-        return self._send(limit, metadata)
+        """Call the native entry point for the attempt that *start* describes.
 
-    def launch_native(self) -> Any:
-        """Call the native entry point as the caller would have."""
-        return self._send(self._timeout, self._metadata)
-
-    def _send(self, limit: float | None, metadata: Any) -> Any:
-        """Give no more arguments than the caller gave.
-
-        Not every channel knows the newer ones (grpcio-testing's does not).
+        No more arguments are given than the caller gave: not every channel knows the
+        newer ones (grpcio-testing's does not).
         """
-        if self._wait_for_ready is None and self._compression is None:
+        timeout, metadata, credentials, wait_for_ready, compression = self.given
+        number, limit = start
+        if number:
+            binding = self.binding
+            if binding.mode == "enforce":
+                timeout = native_timeout(timeout) if limit is None else limit
+                if number > 1 or binding.policy.idempotency == "keyed":
+                    metadata = self._extended(number)
+                elif metadata is not None and hasattr(metadata, "__next__"):
+                    metadata = self._kept(metadata)
+            self.limit = timeout
+        if wait_for_ready is None and compression is None:
             return self._method(
                 self._request,
-                timeout=limit,
+                timeout=timeout,
                 metadata=metadata,
-                credentials=self._credentials,
+                credentials=credentials,
             )
         return self._method(
             self._request,
-            timeout=limit,
+            timeout=timeout,
             metadata=metadata,
-            credentials=self._credentials,
-            wait_for_ready=self._wait_for_ready,
-            compression=self._compression,
+            credentials=credentials,
+            wait_for_ready=wait_for_ready,
+            compression=compression,
         )
 
     def _extended(self, number: int) -> Any:
         policy = self.binding.policy
+        metadata = self.given[1]
+        if number == 1 and hasattr(metadata, "__next__"):
+            metadata = self._kept(metadata)
         key = None
-        if number == 1:
-            self._metadata = reusable(self._metadata)
         if policy.idempotency == "keyed":
             if number == 1:
                 self.key = ambient_key.get() or str(uuid.uuid4())
             key = self.key
-        return for_attempt(self._metadata, number, policy.key_header, key)
+        return for_attempt(metadata, number, policy.key_header, key)
+
+    def _kept(self, metadata: Any) -> Any:
+        """A one-shot iterator's pairs: later attempts would find nothing in it."""
+        kept = tuple(metadata)
+        self.given = (self.given[0], kept, *self.given[2:])
+        return kept
 
     def outcome(self, error: Any, elapsed_s: float) -> Outcome:
         """What the end of the newest attempt in *error* means."""

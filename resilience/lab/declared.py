@@ -56,15 +56,16 @@ def _operation(service: str, operation: str) -> tuple[Any, str]:
 
     session = botocore.session.Session()
     try:
-        model = session.get_service_model(service)
+        model: Any = session.get_service_model(service)
     except botocore.exceptions.UnknownServiceError:
         close = difflib.get_close_matches(service, session.get_available_services(), 1)
         hint = f"; nearest: {close[0]}" if close else ""
         return None, f"botocore knows no service {service}{hint}"
     except botocore.exceptions.BotoCoreError as error:
         return None, f"botocore cannot read the model of {service}: {error}"
-    if operation not in model.operation_names:
-        close = difflib.get_close_matches(operation, model.operation_names, 1)
+    names: list[str] = list(model.operation_names)
+    if operation not in names:
+        close = difflib.get_close_matches(operation, names, 1)
         hint = f"; nearest: {close[0]}" if close else ""
         return None, f"{service} has no operation {operation}{hint}"
     return model.operation_model(operation), ""

@@ -211,11 +211,11 @@ def _settle(node: Node, notes: Notes) -> None:
         _settle_pair(breaker, path, "min_calls", "window", notes)
 
 
-def _settle_waits(retry: Node, path: Path, over: object, notes: Notes) -> None:
+def _settle_waits(retry: Node, path: Path, over: Cell | Node, notes: Notes) -> None:
     """Keep the waits of one code, or of overload, within their own maximum."""
     if not isinstance(over, dict) or not {"initial_backoff", "max_backoff"} & set(over):
         return
-    both = {**retry, **over}
+    both: Node = {**retry, **over}
     _settle_pair(both, path, "initial_backoff", "max_backoff", notes)
     for key in ("initial_backoff", "max_backoff"):
         if key in over or both[key] is not retry[key]:

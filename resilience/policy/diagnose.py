@@ -11,8 +11,9 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
-from . import foreign, mechanisms, model
+from . import editions, foreign, mechanisms, model
 from .document import Document, Key, shorten
+from .narrowing import is_list
 
 
 _CODES: Final = {
@@ -45,6 +46,7 @@ _TEXTS: Final = {
     "string_too_short": "the text must not be empty",
     "string_too_long": "the text has at most {max_length} characters",
 }
+_TWINS: Final = {"methods": "operations", "operations": "methods"}
 _HOMES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("retry", mechanisms.Retry),
     ("breaker", mechanisms.Breaker),
@@ -90,7 +92,7 @@ def value_text(document: Document, path: Key) -> str:
             found = found[key]
         except (KeyError, IndexError, TypeError):
             return ""
-    if isinstance(found, list):
+    if is_list(found):
         return shorten(f"[{', '.join(map(str, found))}]")
     return "" if isinstance(found, dict) else shorten(str(found))
 
@@ -127,8 +129,9 @@ def _model_at(path: Key) -> type[BaseModel] | None:
             current = args[1]
         while hasattr(current, "__metadata__"):
             current = current.__origin__
-    is_model = isinstance(current, type) and issubclass(current, BaseModel)
-    return current if is_model else None
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return current
+    return None
 
 
 def _key_hint(key: str, allowed: tuple[str, ...], text: str, path: Key) -> str:
@@ -146,20 +149,20 @@ def _elsewhere(word: str, value: str, allowed: tuple[str, ...], path: Key) -> st
     """Say where a key belongs that we have, but not here; empty: we have it not."""
     for home, part in _HOMES:
         if word in part.model_fields and word != "mode":
-            if home not in allowed:
-                return f"`{word}` belongs to `{home}`"
             inner = f"{word}: {value}" if value else word
-            return f"write `{home}: {{{inner}}}`"
-    if word in ("methods", "operations"):
-        other = "methods" if word == "operations" else "operations"
-        return f"write `{other}`" if other in allowed else ""
+            if home in allowed:
+                return f"write `{home}: {{{inner}}}`"
+            return f"`{word}` belongs to `{home}`"
+    hint = ""
     if word == "profile":
-        return "`profile` belongs to `aws`"
-    if word not in model.Rule.model_fields:
-        return ""
-    if "all" in allowed:
-        return f"under `all`, {_write(word, value)}"
-    return f"one level up, {_write(word, value)}" if len(path) > 2 else ""
+        hint = "`profile` belongs to `aws`"
+    elif word in _TWINS and _TWINS[word] in allowed:
+        hint = f"write `{_TWINS[word]}`"
+    elif word in model.Rule.model_fields and "all" in allowed:
+        hint = f"under `all`, {_write(word, value)}"
+    elif word in model.Rule.model_fields and len(path) > 2:
+        hint = f"one level up, {_write(word, value)}"
+    return hint
 
 
 def _write(key: str, value: str) -> str:
@@ -224,7 +227,7 @@ def _listed(words: Iterable[str]) -> str:
 def _hint(kind: str, path: Key, found: str, error: Mapping[str, Any]) -> str:
     value = error["input"]
     if kind == "literal_error":
-        return _word_hint(path, found, value, str(error["ctx"]["expected"]))
+        return _word_hint(path, found, str(error["ctx"]["expected"]))
     if kind == "string_pattern_mismatch":
         return _text_hint(path, found)
     hint = ""
@@ -241,11 +244,9 @@ def _hint(kind: str, path: Key, found: str, error: Mapping[str, Any]) -> str:
     return hint
 
 
-def _word_hint(path: Key, found: str, value: object, expected: str) -> str:
-    if path == ("edition",) and isinstance(value, float):
-        return f'write `"{found}"`, with quotes'
-    if path == ("version",):
-        return "write `1`, without quotes" if found == "1" else "write `1`"
+def _word_hint(path: Key, found: str, expected: str) -> str:
+    if path == ("edition",):
+        return f'write `"{editions.EDITIONS[-1]}"`, with quotes'
     words = re.findall(r"'([^']*)'", expected)
     same = foreign.VALUES.get(found.lower(), ())
     close = next((word for word in same if word in words), "")

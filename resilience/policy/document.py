@@ -14,6 +14,9 @@ Spot: TypeAlias = tuple[int, int]
 """Line and column, from 1; zeros where there is no text."""
 
 
+_MOST: Final = 2000
+
+
 class Bad:
     """Stands where a value was refused, so that nothing more is said about it."""
 
@@ -38,10 +41,10 @@ class Document:
     """One text as data. `data` has no refused value in it."""
 
     file: str
-    data: dict[str, Any] = field(default_factory=dict)
-    places: dict[Key, Place] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    refused: set[Key] = field(default_factory=set)
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    places: dict[Key, Place] = field(default_factory=dict[Key, Place])
+    problems: list[Problem] = field(default_factory=list[Problem])
+    refused: set[Key] = field(default_factory=set[Key])
     """Key paths whose value was refused: present, though not in `data`."""
 
     is_broken: bool = False
@@ -65,6 +68,8 @@ class Document:
         at: Spot | None = None,
     ) -> None:
         """Note a problem, at the value of *path* unless another spot is given."""
+        if self.is_full:
+            return
         place = self.places.get(path)
         line, column = at or ((place.line, place.column) if place else (0, 0))
         self.problems.append(
@@ -79,6 +84,11 @@ class Document:
                 hint=printable(hint),
             )
         )
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether more problems are noted than anybody reads."""
+        return len(self.problems) >= _MOST
 
     def key_spot(self, path: Key) -> Spot:
         """Return where the key of *path* stands; zeros where there is no text."""

@@ -112,23 +112,23 @@ def _unreadable(text: str) -> NoReturn:
     _fail("not-a-duration", msg, f"write `{loose[1]}{unit}`")
 
 
-def show(seconds: float) -> str:
-    """Return *seconds* in the largest readable unit: `1h30m`, `2.5s`, `250ms`."""
+def show(seconds: float, *, digits: int = 3) -> str:
+    """Return *seconds* in the largest readable unit: `1h30m`, `2.5s`, `250ms`.
+
+    Args:
+        seconds: 0 or more.
+        digits: significant digits below a minute; from there on, whole seconds.
+    """
     if seconds == 0:
         return "0s"
     if seconds < 1e-3:
-        return f"{seconds * 1e6:.3g}us"
-    if seconds < 1:
-        text = f"{seconds * 1e3:.3g}ms"
-        return "1s" if text in ("1e+03ms", "1000ms") else text
-    if seconds < 60:
-        text = f"{seconds:.3g}s"
-        return "1m" if text == "60s" else text
-    left = round(seconds)
-    words = []
+        return f"{seconds * 1e6:.{digits}g}us"
+    if float(f"{seconds:.{digits}g}") < 1:
+        return f"{seconds * 1e3:.{digits}g}ms"
+    if float(f"{seconds:.{digits}g}") < 60:
+        return f"{seconds:.{digits}g}s"
+    left, words = round(seconds), ""
     for unit in ("d", "h", "m", "s"):
         amount, left = divmod(left, int(UNITS[unit]))
-        if amount:
-            words.append(f"{amount}{unit}")
-    # two units are as many as one reads at a glance
-    return "".join(words[:2])
+        words += f"{amount}{unit}" if amount else ""
+    return words

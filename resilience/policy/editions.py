@@ -15,7 +15,7 @@ Values = Mapping[str, object]
 FIRST: Final = "2026.11"
 """Taken where no edition is written: a new release then changes nothing either."""
 
-_RETRY: Final = {
+_RETRY: Final[Values] = {
     "mode": "enforce",
     # AWS standard mode and gRFC A6 examples: two repeats catch nearly all blips.
     "max_attempts": 3,
@@ -89,7 +89,7 @@ _HEDGING: Final = {
     "min_samples": 20,
 }
 
-_RULE: Final = {
+_RULE: Final[Values] = {
     # The first law: a call that succeeds without us is never cut short by a value
     # that nobody wrote.
     "timeout": OFF,

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from . import durations, match
 from .diagnose import nearest, value_text
 from .document import Document, Key
+from .narrowing import is_list, is_map
 from .words import GRPC_CODES, MECHANISMS, PROTOCOLS, TIMES
 
 
@@ -24,14 +25,14 @@ def check(document: Document) -> None:
     _rule(document, ("all",), data.get("all"), "")
     for protocol in PROTOCOLS:
         section = data.get(protocol)
-        if not isinstance(section, dict):
+        if not is_map(section):
             continue
         _modes(document, protocol, section)
         _rule(document, (protocol, "all"), section.get("all"), protocol)
         groups = ("targets", "methods") if protocol == "grpc" else ("operations",)
         for group in groups:
             rules = section.get(group)
-            if not isinstance(rules, dict):
+            if not is_map(rules):
                 continue
             for key, rule in rules.items():
                 path = (protocol, group, key)
@@ -42,7 +43,7 @@ def check(document: Document) -> None:
 
 def _modes(document: Document, protocol: str, section: Mapping[str, Any]) -> None:
     rule = section.get("all")
-    if not isinstance(rule, dict) or "mode" not in section or "mode" not in rule:
+    if not is_map(rule) or "mode" not in section or "mode" not in rule:
         return
     if section["mode"] != rule["mode"]:
         message = (
@@ -53,7 +54,7 @@ def _modes(document: Document, protocol: str, section: Mapping[str, Any]) -> Non
 
 
 def _pattern(document: Document, path: Key, protocol: str, key: str) -> None:
-    if match.split(protocol, key) is not None:
+    if document.is_full or match.split(protocol, key) is not None:
         return
     message = f"a name here is {match.ALLOWED[protocol]}"
     hint = match.suggestion(protocol, key)
@@ -62,13 +63,13 @@ def _pattern(document: Document, path: Key, protocol: str, key: str) -> None:
 
 
 def _rule(document: Document, path: Key, rule: object, protocol: str) -> None:
-    if not isinstance(rule, dict):
+    if not is_map(rule):
         return
     _order(document, path, rule, "attempt_timeout", "timeout")
     _order(document, path, rule, "first_message_timeout", "timeout")
     for name in MECHANISMS:
         part = rule.get(name)
-        if not isinstance(part, dict):
+        if not is_map(part):
             continue
         here = (*path, name)
         if name == "retry":
@@ -88,22 +89,24 @@ def _retry(
 ) -> None:
     _order(document, path, retry, "initial_backoff", "max_backoff")
     overload, codes = retry.get("overload"), retry.get("codes")
-    if isinstance(overload, dict):
+    if is_map(overload):
         here = (*path, "overload")
         _order(document, here, overload, "initial_backoff", "max_backoff")
-    for code, rule in codes.items() if isinstance(codes, dict) else ():
+    for code, rule in codes.items() if is_map(codes) else ():
         here = (*path, "codes", code)
         _code(document, here, code, protocol, is_key=True)
-        if isinstance(rule, dict):
+        if is_map(rule):
             _order(document, here, rule, "initial_backoff", "max_backoff")
     written = retry.get("retry_on")
-    for index, code in enumerate(written if isinstance(written, list) else ()):
-        _code(document, (*path, "retry_on", index), code, protocol, is_key=False)
+    for index, word in enumerate(written if is_list(written) else ()):
+        _code(document, (*path, "retry_on", index), word, protocol, is_key=False)
 
 
 def _code(
     document: Document, path: Key, code: object, protocol: str, *, is_key: bool
 ) -> None:
+    if document.is_full:
+        return
     if isinstance(code, int) and not isinstance(code, bool):
         _code_number(document, path, code, protocol)
         return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from . import editions, match
+from .narrowing import is_map
 from .words import GRPC_CODES, ON
 
 
@@ -45,10 +46,10 @@ class Source:
         """Return the rule written at *path*, if there is one."""
         found: object = self.values
         for key in path:
-            if not isinstance(found, Mapping) or key not in found:
+            if not is_map(found) or key not in found:
                 return None
             found = found[key]
-        return found if isinstance(found, Mapping) else None
+        return found if is_map(found) else None
 
     def where(self, path: Path) -> str:
         """Return `file:line` of a key path."""
@@ -141,8 +142,8 @@ def _without_grpc_codes(rule: Mapping[str, object]) -> Mapping[str, object]:
     that means something else.
     """
     retry = rule.get("retry")
-    codes = retry.get("codes") if isinstance(retry, Mapping) else None
-    if not isinstance(retry, Mapping) or not isinstance(codes, Mapping):
+    codes = retry.get("codes") if is_map(retry) else None
+    if not is_map(retry) or not is_map(codes):
         return rule
     kept = {code: item for code, item in codes.items() if code not in GRPC_CODES}
     return {**rule, "retry": {**retry, "codes": kept}}
@@ -167,10 +168,10 @@ def _put(
         old = node.get(key)
         default = defaults.get(key)
         fresh = default if isinstance(default, dict) else {}
-        if isinstance(value, Mapping) or value is ON:
+        if is_map(value) or value is ON:
             below = dict(old if isinstance(old, dict) else fresh)
             node[key] = below
-            if isinstance(value, Mapping):
+            if is_map(value):
                 _put(below, value, fresh, where, level, path=here)
         else:
             node[key] = Cell(value, where(here), level)

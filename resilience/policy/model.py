@@ -18,7 +18,7 @@ from .mechanisms import (
     Retry,
     RetryBudget,
 )
-from .scalars import NATIVE, LengthOrOff, Line, Mode, Switchable, TargetName
+from .scalars import NATIVE, LengthOrOff, Line, Mode, Switchable, TargetName, Version
 
 
 class Rule(Part):
@@ -110,7 +110,7 @@ class AppSection(Part):
 class Overlay(Part):
     """A policy file after the first, or a policy given as data."""
 
-    version: Literal[1] = UNSET
+    version: Version = UNSET
     """Version of this format: 1."""
     edition: Literal["2026.11"] = UNSET
     """Pinned set of built-in values; write it with quotes."""
@@ -123,15 +123,15 @@ class Overlay(Part):
     all: Rule = UNSET
     """Every call of any protocol."""
     grpc: GrpcSection = UNSET
-    """Rules for gRPC."""
+    """What holds for gRPC calls."""
     aws: AwsSection = UNSET
-    """Rules for AWS."""
+    """What holds for AWS calls."""
     app: AppSection = UNSET
-    """Rules for functions called through the engine."""
+    """What holds for functions called through the engine."""
 
 
 class Policy(Overlay):
     """A policy file of `resilience`."""
 
-    version: Literal[1]
+    version: Version = Field(default=...)
     """Version of this format: 1."""

@@ -7,6 +7,7 @@ is not kept is named once, by `check`, `explain` and the table itself.
 from collections.abc import Iterator, Mapping, Sequence
 
 from .merge import Source
+from .narrowing import is_map
 from .words import OFF
 
 
@@ -19,7 +20,7 @@ _HOST = "`state: host` runs as `process` in this release: each process has its o
 def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
     """Return the notices of the texts, each once, in a fixed order."""
     rules = [rule for source in sources for rule in _rules(source)]
-    found = []
+    found: list[str] = []
     if any(rule.get("hedging", OFF) is not OFF for rule in rules):
         found.append(_HEDGING)
     if any(rule.get("limiter", OFF) is not OFF for rule in rules):
@@ -34,7 +35,7 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
 
 
 def _kind(breaker: object) -> object:
-    return breaker.get("kind") if isinstance(breaker, Mapping) else None
+    return breaker.get("kind") if is_map(breaker) else None
 
 
 def _rules(source: Source) -> Iterator[Mapping[str, object]]:
@@ -51,5 +52,5 @@ def _rules(source: Source) -> Iterator[Mapping[str, object]]:
     )
     for path in groups:
         for value in (source.rule(*path) or {}).values():
-            if isinstance(value, Mapping):
+            if is_map(value):
                 yield value

@@ -5,10 +5,10 @@ imported on first use.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,8 +18,10 @@ from . import diagnose, editions, meaning, yaml_text
 from .document import Document, Key
 from .merge import Source
 from .model import Overlay, Policy
+from .narrowing import is_list, is_map
 from .notices import notices_of
 from .table import PolicyTable, make_table
+from .words import Calls
 
 
 _DATA: Final = "(data)"
@@ -36,7 +38,7 @@ def load(texts: Sequence[tuple[str, str | bytes]]) -> PolicyTable:
 
 def load_files(paths: Sequence[str | PathLike[str]]) -> PolicyTable:
     """Return the table of policy files."""
-    texts = []
+    texts: list[tuple[str, bytes]] = []
     for path in paths:
         with Path(path).open("rb") as file:
             # One byte more than allowed shows that it is too large; the rest of a
@@ -45,7 +47,7 @@ def load_files(paths: Sequence[str | PathLike[str]]) -> PolicyTable:
     return load(texts)
 
 
-def load_mapping(mapping: Mapping[str, object]) -> PolicyTable:
+def load_mapping(mapping: object) -> PolicyTable:
     """Return the table of a policy given as data."""
     document = Document(_DATA)
     try:
@@ -53,14 +55,14 @@ def load_mapping(mapping: Mapping[str, object]) -> PolicyTable:
     except yaml_text.StopReading:
         document.is_broken = True
     else:
-        document.data = data if isinstance(data, dict) else {}
-    if not isinstance(mapping, Mapping):
+        document.data = dict(data) if is_map(data) else {}
+    if not is_map(mapping):
         document.say((), "not-a-map", type(mapping).__name__, "a policy is a map")
     return _table([document], whole=False)
 
 
 def _table(documents: Sequence[Document], *, whole: bool) -> PolicyTable:
-    sources = []
+    sources: list[Source] = []
     for index, document in enumerate(documents):
         kind = Policy if whole and index == 0 else Overlay
         values = _validated(document, kind)
@@ -82,7 +84,7 @@ def _validated(document: Document, kind: type[Overlay]) -> dict[str, object]:
         values = plain_values(kind.model_validate(document.data))
     except ValidationError as error:
         found = error.errors(include_url=False)
-        diagnose.place_errors(document, found[:_MOST])
+        diagnose.place_errors(document, found[: _MOST + 1])
     meaning.check(document)
     return values
 
@@ -99,9 +101,10 @@ def plain_values(part: BaseModel) -> dict[str, object]:
 def _plain_value(value: object) -> object:
     if isinstance(value, BaseModel):
         return plain_values(value)
-    if isinstance(value, dict):
+    if is_map(value):
         return {key: _plain_value(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    # A window of calls is a tuple of its own kind.
+    return tuple(value) if type(value) is not Calls and is_list(value) else value
 
 
 def _sorted(document: Document) -> list[Problem]:
@@ -109,7 +112,7 @@ def _sorted(document: Document) -> list[Problem]:
     if len(found) <= _MOST:
         return found
     last = found[_MOST]
-    message = f"there are {len(found) - _MOST} further problems"
+    message = "there are further problems"
     rest = Problem(
         file=last.file,
         line=last.line,
@@ -122,18 +125,22 @@ def _sorted(document: Document) -> list[Problem]:
     return [*found[:_MOST], rest]
 
 
-def _plain(document: Document, value: Any, path: Key) -> Any:
+def _is_text(key: object) -> bool:
+    return isinstance(key, str)
+
+
+def _plain(document: Document, value: object, path: Key) -> object:
     """Return data as the text reader would have made it, refusing what it refuses."""
     if len(path) > yaml_text.DEEPEST:
         message = f"a policy is at most {yaml_text.DEEPEST} levels deep"
         document.say(path, "too-deep", "", message)
         # A map that holds itself twice has no end in breadth either.
         raise yaml_text.StopReading
-    if isinstance(value, Mapping):
-        found = {}
+    if is_map(value):
+        found: dict[str, object] = {}
         for key, item in value.items():
             here = (*path, str(key))
-            if not isinstance(key, str):
+            if not _is_text(key):
                 document.say(here, "bad-key", repr(key), "a key is a text")
                 document.refused.add(here)
             elif item is None:
@@ -143,7 +150,7 @@ def _plain(document: Document, value: Any, path: Key) -> Any:
             else:
                 found[key] = _plain(document, item, here)
         return found
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return [_plain(document, v, (*path, i)) for i, v in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         message = "a number is finite; no end is written `off`"

@@ -5,7 +5,16 @@ Each refuses with a stable code, says what is allowed, and hints at what was mea
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    LiteralString,
+    NoReturn,
+    TypeAlias,
+    cast,
+)
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +31,7 @@ from . import durations
 from .words import DIMENSIONS, OFF, ON, Calls, Switch
 
 
-def refuse(code: str, message: str, hint: str = "") -> NoReturn:
+def refuse(code: LiteralString, message: str, hint: str = "") -> NoReturn:
     """Raise an error with a stable *code*, for `diagnose` to place."""
     context = {"message": message, "hint": hint}
     raise PydanticCustomError(code, "{message}", context)
@@ -42,7 +51,7 @@ def _length(value: object) -> float:
     try:
         seconds = durations.parse(value)
     except durations.DurationError as error:
-        refuse(error.code, error.message, error.hint)
+        refuse(cast("LiteralString", error.code), error.message, error.hint)
     if seconds <= 0:
         refuse("out-of-range", "a time is longer than 0 here")
     return seconds
@@ -137,6 +146,13 @@ def _dimension(value: object) -> str:
         words = ", ".join(DIMENSIONS)
         refuse("unknown-word", f"a scope is made of: {words}")
     return str(value)
+
+
+def _version(value: object) -> int:
+    if value != 1 or isinstance(value, (bool, float)):
+        hint = "write `1`, without quotes" if value == "1" else "write `1`"
+        refuse("unknown-version", "this release reads version 1", hint)
+    return 1
 
 
 def _line(value: str) -> str:
@@ -265,6 +281,9 @@ Dimension: TypeAlias = Annotated[
 Attempts: TypeAlias = Annotated[int, Field(ge=1, le=100)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Mode: TypeAlias = Literal["enforce", "observe", "bypass"]
+Version: TypeAlias = Annotated[
+    int, PlainValidator(_version), WithJsonSchema({"const": 1})
+]
 Code: TypeAlias = Annotated[str, AfterValidator(_code)]
 Line: TypeAlias = Annotated[str, AfterValidator(_line)]
 TargetName: TypeAlias = Annotated[str, AfterValidator(_target_name)]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from . import editions
 from .model import Policy
+from .narrowing import is_map
 from .table import text_of
 
 
@@ -31,7 +32,7 @@ def json_schema() -> dict[str, Any]:
     parts = made["$defs"]
     for name, key in _PARTS.items():
         built_in = values[key]
-        if isinstance(built_in, Mapping):
+        if is_map(built_in):
             _describe(parts[name], built_in)
     for name in ("Rule", "AwsRule"):
         _describe(parts[name], editions.rule_values())
@@ -44,7 +45,7 @@ def _describe(part: dict[str, Any], built_in: Mapping[str, object]) -> None:
     """Add the built-in value to the description of each key."""
     for key, entry in part["properties"].items():
         value = built_in.get(key)
-        if key in built_in and not isinstance(value, Mapping) and value != "":
+        if key in built_in and not is_map(value) and value != "":
             text = f"Built in ({editions.FIRST}): {text_of(key, value)}."
             entry["description"] = f"{entry.get('description', '')} {text}".strip()
 

@@ -19,6 +19,7 @@ from . import editions
 from .compiled import Compiled, compile_policy
 from .durations import show
 from .merge import Cell, Node, Source, effective, leaves
+from .narrowing import is_list, is_map
 from .words import MODES, TIMES, Calls, Switch
 
 
@@ -67,7 +68,7 @@ class PolicyTable:
     texts: tuple[Source, ...] = field(repr=False, default=())
     """What was read, for explaining."""
     _cache: dict[tuple[str, ...], Compiled] = field(
-        repr=False, compare=False, default_factory=dict
+        repr=False, compare=False, default_factory=dict[tuple[str, ...], Compiled]
     )
     _lock: threading.Lock = field(
         repr=False, compare=False, default_factory=threading.Lock
@@ -152,7 +153,7 @@ class PolicyTable:
             return root
         own = cast("Mode", cell.value)
         if MODES.index(root) < MODES.index(self.mode):
-            return min(own, root, key=MODES.index)
+            return own if MODES.index(own) < MODES.index(root) else root
         return own
 
     def _mode_leaf(self, node: Node, root: Mode) -> Leaf:
@@ -179,11 +180,7 @@ def make_table(texts: Sequence[Source], notices: Sequence[str] = ()) -> PolicyTa
     root: dict[str, object] = {}
     for source in texts:
         root.update(
-            {
-                key: value
-                for key, value in source.values.items()
-                if not isinstance(value, Mapping)
-            }
+            {key: value for key, value in source.values.items() if not is_map(value)}
         )
     edition = str(root.get("edition", editions.FIRST))
     name = str(root.get("name", "default"))
@@ -211,10 +208,10 @@ def text_of(key: str, value: object) -> str:
         return f"{value.number} calls"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return f"[{', '.join(map(str, value))}]"
     if isinstance(value, float):
-        return show(value) if key in TIMES else f"{value:.12g}"
+        return show(value, digits=12) if key in TIMES else f"{value:.12g}"
     return str(value)
 
 
@@ -235,11 +232,7 @@ def _overlaid(texts: Sequence[Source]) -> object:
     """Return the rules of all texts as one, in plain values."""
     whole: dict[str, object] = {}
     for source in texts:
-        rules = {
-            key: value
-            for key, value in source.values.items()
-            if isinstance(value, Mapping)
-        }
+        rules = {key: value for key, value in source.values.items() if is_map(value)}
         _overlay(whole, rules)
     return whole
 
@@ -247,7 +240,7 @@ def _overlaid(texts: Sequence[Source]) -> object:
 def _overlay(below: dict[str, object], over: Mapping[str, object]) -> None:
     for key, value in over.items():
         old = below.get(key)
-        if isinstance(value, Mapping):
+        if is_map(value):
             if isinstance(old, dict):
                 _overlay(old, value)
                 continue
@@ -269,4 +262,4 @@ def _plain(value: object) -> object:
         return [value.number]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return list(value) if isinstance(value, (list, tuple)) else value
+    return list(value) if is_list(value) else value

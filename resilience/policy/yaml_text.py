@@ -65,6 +65,7 @@ def _decoded(document: Document, content: str | bytes) -> str | None:
         message = f"a policy text has at most {LARGEST_BYTES} bytes"
         document.say((), "too-large", f"{size} bytes", message, at=START)
         return None
+    raw = b""
     try:
         raw = content if isinstance(content, bytes) else content.encode()
         text = raw.decode("utf-8-sig")
@@ -78,7 +79,7 @@ def _decoded(document: Document, content: str | bytes) -> str | None:
         message = "a policy text is UTF-8"
         found = ascii(error.object[error.start])
         document.say(
-            (), "not-utf8", found, message, at=_end_of(error.object[: error.start])
+            (), "not-utf8", found, message, at=_end_of(str(content)[: error.start])
         )
         return None
     bad = yaml.reader.Reader.NON_PRINTABLE.search(text)

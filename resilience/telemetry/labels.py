@@ -5,6 +5,7 @@ to a bound, first come first served, and then share the value `other`.
 """
 
 import threading
+from typing import NamedTuple
 
 from resilience.core.target import Target
 
@@ -40,6 +41,14 @@ class Bounded:
         return found
 
 
+class Own(NamedTuple):
+    """The attribute values that name a target, in the order of the metrics."""
+
+    protocol: str
+    target: str
+    method: str
+
+
 class TargetAttributes:
     """The attributes that name a target, kept ready. Safe to share between threads."""
 
@@ -47,14 +56,14 @@ class TargetAttributes:
 
     def __init__(self, most: int) -> None:
         self._known = Bounded(most)
-        self._cache: dict[Target, dict[str, str]] = {}
+        self._cache: dict[Target, Own] = {}
 
     def renew(self) -> None:
         """Make the lock new, after a fork."""
         self._known.renew()
 
-    def of(self, target: Target) -> dict[str, str]:
-        """Protocol, target and method; shared, not to be changed."""
+    def of(self, target: Target) -> Own:
+        """Protocol, target and method."""
         found = self._cache.get(target)
         if found is None:
             found = self._make(target)
@@ -63,16 +72,12 @@ class TargetAttributes:
             self._cache[target] = found
         return found
 
-    def _make(self, target: Target) -> dict[str, str]:
+    def _make(self, target: Target) -> Own:
         name, method = target.name, target.full_method
         pair = f"{target.protocol} {name} {method}"
         if self._known.value(pair) != pair:
             name = method = names.OTHER
-        return {
-            names.PROTOCOL: target.protocol,
-            names.TARGET: name,
-            names.METHOD: method,
-        }
+        return Own(target.protocol, name, method)
 
 
 def scope_label(scope: str) -> str:

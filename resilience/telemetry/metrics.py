@@ -15,11 +15,10 @@ from resilience.core.record import (
     Notice,
     Record,
 )
-from resilience.core.target import Target
 
 from . import gauges, names
 from .instruments import Instruments
-from .labels import Bounded, TargetAttributes, scope_label
+from .labels import Bounded, Own, TargetAttributes, scope_label
 from .states import BreakerStates
 
 
@@ -78,11 +77,13 @@ class MetricsSink:
         self._watched.append(snapshot)
 
     def renew(self) -> None:
-        """Make locks new, after a fork."""
+        """Count anew with new locks, after a fork: the parent counts its own."""
         self._targets.renew()
         self._codes.renew()
         self._scopes.renew()
         self._states.renew()
+        if self._made is not None:
+            self._made.renew()
 
     def emit(self, record: Record) -> None:
         """Count one record."""
@@ -93,91 +94,71 @@ class MetricsSink:
             case CallEnded():
                 self._call(made, record)
             case AttemptEnded():
-                self._attempt(
-                    made, record.target, record.outcome.code, record.elapsed_s
-                )
+                own = self._targets.of(record.target)
+                self._attempt(made, own, record.outcome.code, record.elapsed_s)
             case Decided():
                 self._decided(made, record)
             case BreakerChanged():
                 self._breaker(made, record)
             case Notice():
-                made.notices.add(1, {names.NOTICE: self._codes.value(record.code)})
+                made.notices.add(self._codes.value(record.code))
 
     # -- records -----------------------------------------------------------------
 
     def _call(self, made: Instruments, ended: CallEnded) -> None:
-        target, outcome = ended.target, ended.outcome
+        outcome = ended.outcome
         code, ok = self._codes.value(outcome.code), outcome.kind == "ok"
-        own = self._targets.of(target)
+        own = self._targets.of(ended.target)
         if ok and ended.attempts == 1:
             took = outcome.elapsed_s
             if took is None:
                 took = ended.elapsed_s - ended.wait_s
-            self._attempt(made, target, outcome.code, took)
+            self._attempt(made, own, outcome.code, took)
         elif ok and ended.first_code != outcome.code:
-            first = self._codes.value(ended.first_code)
-            made.masked_failures.add(1, {**own, names.FIRST_CODE: first})
+            made.masked_failures.add(*own, self._codes.value(ended.first_code))
         elif ended.attempts == 0 and ended.reason != "cancelled":
-            made.rejected.add(1, {**own, names.REASON: ended.reason})
+            made.rejected.add(*own, ended.reason)
         if ended.ambiguous:
-            made.ambiguous.add(1, {**own, names.CODE: code})
-        found = {
-            **own,
-            names.CODE: code,
-            names.REASON: ended.reason,
-            names.MODE: ended.mode,
-        }
-        made.calls.add(1, found)
-        if target.protocol == "grpc":
-            self._grpc_call(made, ended)
-
-    def _grpc_call(self, made: Instruments, ended: CallEnded) -> None:
-        found = self._grpc(ended.target)
-        status = _status(ended.outcome.code)
-        made.call_duration.record(ended.elapsed_s, {**found, names.GRPC_STATUS: status})
-        retries = ended.attempts - 1 - ended.free_attempts
-        if retries > 0:
-            made.call_retries.record(retries, found)
-        if ended.free_attempts > 0:
-            made.call_transparent_retries.record(ended.free_attempts, found)
-        if ended.attempts > 1 or ended.wait_s > 0:
-            made.call_retry_delay.record(ended.wait_s, found)
+            made.ambiguous.add(*own, code)
+        made.calls.add(*own, code, ended.reason, ended.mode)
+        if own.protocol == "grpc":
+            _grpc_call(made, own, ended)
 
     def _attempt(
-        self, made: Instruments, target: Target, code: str, elapsed_s: float
+        self, made: Instruments, own: Own, code: str, elapsed_s: float
     ) -> None:
-        own = self._targets.of(target)
-        made.attempts.add(1, {**own, names.CODE: self._codes.value(code)})
-        if target.protocol == "grpc":
-            found = self._grpc(target)
-            made.attempt_started.add(1, found)
+        made.attempts.add(*own, self._codes.value(code))
+        if own.protocol == "grpc":
+            found = _grpc(own)
+            made.attempt_started.add(own.method, own.target)
             status = {**found, names.GRPC_STATUS: _status(code)}
             made.attempt_duration.record(elapsed_s, status)
 
-    def _grpc(self, target: Target) -> dict[str, str]:
-        own = self._targets.of(target)
-        return {
-            names.GRPC_METHOD: own[names.METHOD],
-            names.GRPC_TARGET: own[names.TARGET],
-        }
-
     def _decided(self, made: Instruments, decided: Decided) -> None:
-        found = {
-            **self._targets.of(decided.target),
-            names.MECHANISM: decided.mechanism,
-            names.DECISION: decided.decision,
-            names.REASON: decided.reason,
-        }
-        made.observed.add(1, found)
+        own = self._targets.of(decided.target)
+        made.observed.add(*own, decided.mechanism, decided.decision, decided.reason)
 
     def _breaker(self, made: Instruments, changed: BreakerChanged) -> None:
         self._states.changed(changed)
-        found = {
-            names.SCOPE: self._scopes.value(scope_label(changed.scope)),
-            names.OLD_STATE: changed.old,
-            names.STATE: changed.new,
-        }
-        made.breaker_transitions.add(1, found)
+        label = self._scopes.value(scope_label(changed.scope))
+        made.breaker_transitions.add(label, changed.old, changed.new)
+
+
+def _grpc_call(made: Instruments, own: Own, ended: CallEnded) -> None:
+    found = _grpc(own)
+    status = {**found, names.GRPC_STATUS: _status(ended.outcome.code)}
+    made.call_duration.record(ended.elapsed_s, status)
+    retries = ended.attempts - 1 - ended.free_attempts
+    if retries > 0:
+        made.call_retries.record(retries, found)
+    if ended.free_attempts > 0:
+        made.call_transparent_retries.record(ended.free_attempts, found)
+    if ended.attempts > 1 or ended.wait_s > 0:
+        made.call_retry_delay.record(ended.wait_s, found)
+
+
+def _grpc(own: Own) -> dict[str, str]:
+    return {names.GRPC_METHOD: own.method, names.GRPC_TARGET: own.target}
 
 
 def _status(code: str) -> str:

@@ -97,10 +97,16 @@ class Metric(NamedTuple):
     """One instrument."""
 
     name: str
-    kind: Literal["counter", "histogram", "gauge", "observed-counter"]
+    kind: Literal["counter", "histogram", "gauge"]
     unit: str
     description: str
+    attributes: tuple[str, ...]
+    """Names of its attributes, in the order in which counters take their values."""
     buckets: tuple[float, ...] | None = None
+
+
+_GRPC = (GRPC_METHOD, GRPC_TARGET)
+_OWN = (PROTOCOL, TARGET, METHOD)
 
 
 ATTEMPT_STARTED = Metric(
@@ -108,12 +114,14 @@ ATTEMPT_STARTED = Metric(
     "counter",
     "{attempt}",
     "Attempts that were started; counted when they end.",
+    _GRPC,
 )
 ATTEMPT_DURATION = Metric(
     "grpc.client.attempt.duration",
     "histogram",
     "s",
     "Time from the start of an attempt to its end.",
+    (*_GRPC, GRPC_STATUS),
     LATENCY_S,
 )
 CALL_DURATION = Metric(
@@ -121,6 +129,7 @@ CALL_DURATION = Metric(
     "histogram",
     "s",
     "Time from a call's arrival to its end, with all attempts and waits.",
+    (*_GRPC, GRPC_STATUS),
     LATENCY_S,
 )
 CALL_RETRIES = Metric(
@@ -128,6 +137,7 @@ CALL_RETRIES = Metric(
     "histogram",
     "{retry}",
     "Retries of a call, transparent ones left out; calls with none leave no sample.",
+    _GRPC,
     FEW,
 )
 CALL_TRANSPARENT_RETRIES = Metric(
@@ -135,6 +145,7 @@ CALL_TRANSPARENT_RETRIES = Metric(
     "histogram",
     "{transparent_retry}",
     "Repeats of unprocessed work; calls with none leave no sample.",
+    _GRPC,
     MORE,
 )
 CALL_HEDGES = Metric(
@@ -142,6 +153,7 @@ CALL_HEDGES = Metric(
     "histogram",
     "{hedge}",
     "Hedges of a call; calls with none leave no sample.",
+    _GRPC,
     FEW,
 )
 CALL_RETRY_DELAY = Metric(
@@ -149,68 +161,97 @@ CALL_RETRY_DELAY = Metric(
     "histogram",
     "s",
     "Time of a repeated or queued call in which no attempt was under way.",
+    _GRPC,
     LATENCY_S,
 )
-
-CALLS = Metric("resilience.calls", "counter", "{call}", "Calls that ended.")
+CALLS = Metric(
+    "resilience.calls",
+    "counter",
+    "{call}",
+    "Calls that ended.",
+    (*_OWN, CODE, REASON, MODE),
+)
 ATTEMPTS = Metric(
     "resilience.attempts",
     "counter",
     "{attempt}",
     "Attempts that ended; divided by calls, the load that is added.",
+    (*_OWN, CODE),
 )
 REJECTED = Metric(
-    "resilience.rejected", "counter", "{call}", "Calls refused with nothing sent."
+    "resilience.rejected",
+    "counter",
+    "{call}",
+    "Calls refused with nothing sent.",
+    (*_OWN, REASON),
 )
 MASKED_FAILURES = Metric(
     "resilience.masked_failures",
     "counter",
     "{call}",
     "Calls that ended well after a failed first attempt.",
+    (*_OWN, FIRST_CODE),
 )
 AMBIGUOUS = Metric(
     "resilience.ambiguous",
     "counter",
     "{call}",
     "Failed calls that the server may have executed.",
+    (*_OWN, CODE),
 )
 OBSERVED = Metric(
     "resilience.observed",
     "counter",
     "{decision}",
     "Decisions of observing mechanisms: recorded, not acted upon.",
+    (*_OWN, MECHANISM, DECISION, REASON),
 )
 BREAKER_TRANSITIONS = Metric(
     "resilience.breaker.transitions",
     "counter",
     "{transition}",
     "Changes of a breaker's state.",
+    (SCOPE, OLD_STATE, STATE),
 )
 BREAKER_STATE = Metric(
     "resilience.breaker.state",
     "gauge",
     "{breaker}",
     "Breakers that are not closed, by scope and state.",
+    (SCOPE, STATE),
 )
 NOTICES = Metric(
-    "resilience.notices", "counter", "{notice}", "Things an operator should know."
+    "resilience.notices",
+    "counter",
+    "{notice}",
+    "Things an operator should know.",
+    (NOTICE,),
 )
 POLICY_INFO = Metric(
     "resilience.policy.info",
     "gauge",
     "1",
     "Always 1; its attributes name the live policy.",
+    (POLICY_NAME, POLICY_HASH, POLICY_EDITION, POLICY_SOURCES, MODE),
 )
 POLICY_LOADED = Metric(
     "resilience.policy.loaded",
     "gauge",
     "s",
     "Wall time at which the live policy was loaded, since the epoch.",
+    (POLICY_NAME,),
 )
-SCOPES = Metric("resilience.scopes", "gauge", "{scope}", "Scopes with state.")
+SCOPES = Metric(
+    "resilience.scopes",
+    "gauge",
+    "{scope}",
+    "Scopes with state.",
+    (POLICY_NAME,),
+)
 SINK_FAILURES = Metric(
     "resilience.sink.failures",
-    "observed-counter",
+    "counter",
     "{record}",
     "Records that a sink could not take.",
+    (POLICY_NAME,),
 )

@@ -1,4 +1,4 @@
-"""A scripted HTTP server that counts, sessions that need no network, and a fast clock."""
+"""A scripted HTTP server that counts, sessions without a network, and a fast clock."""
 
 import contextlib
 import http.server
@@ -7,6 +7,7 @@ import threading
 import time
 
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
 
@@ -45,6 +46,47 @@ class Sink:
         return [r for r in self.records if type(r).__name__ == kind]
 
 
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers by the plans of the server's `wire`."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        wire = self.server.wire
+        length = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(length)
+        headers = [(k.lower(), v) for k, v in self.headers.items()]
+        wire.seen.append((self.command, self.path, headers, body))
+        plan = wire.plans.pop(0) if wire.plans else wire.default
+        if callable(plan):
+            plan = plan(self)
+        if plan == "drop":
+            self.close_connection = True
+            return
+        status, more, content = (plan, {}, b"") if isinstance(plan, int) else plan
+        self.send_response_only(status)
+        for name, value in {"content-length": str(len(content)), **more}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
+
+    def log_message(self, *args):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that went away is what some tests are about."""
+
+
 class Wire:
     """A server that answers by a list of plans, then 200, and keeps what it was sent.
 
@@ -56,41 +98,8 @@ class Wire:
         self.plans = []
         self.seen = []
         self.default = (200, {}, b"{}")
-        wire = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                length = int(self.headers.get("content-length") or 0)
-                body = self.rfile.read(length)
-                headers = [(k.lower(), v) for k, v in self.headers.items()]
-                wire.seen.append((self.command, self.path, headers, body))
-                plan = wire.plans.pop(0) if wire.plans else wire.default
-                if callable(plan):
-                    plan = plan(self)
-                if plan == "drop":
-                    self.close_connection = True
-                    return
-                status, more, content = (
-                    (plan, {}, b"") if isinstance(plan, int) else plan
-                )
-                self.send_response_only(status)
-                for name, value in more.items():
-                    self.send_header(name, value)
-                if "content-length" not in more:
-                    self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.wire = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         thread = threading.Thread(
             target=self.server.serve_forever, args=(0.01,), daemon=True
@@ -153,10 +162,18 @@ def _no_surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
+@pytest.fixture(scope="session")
+def loader():
+    """Return one loader for all tests: reading models takes most of their time."""
+    return botocore.session.Session().get_component("data_loader")
+
+
 @pytest.fixture
-def session():
+def session(loader):
+    inner = botocore.session.Session()
+    inner.register_component("data_loader", loader)
     return boto3.Session(
-        aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+        "key", "secret", region_name="us-east-1", botocore_session=inner
     )
 
 

@@ -152,12 +152,9 @@ def _connection(cause):
 
 
 def _new_connection_error(number):
-    try:
-        raise OSError(number, "no")
-    except OSError as error:
-        made = urllib3.exceptions.NewConnectionError(None, "failed")
-        made.__cause__ = error
-        return made
+    made = urllib3.exceptions.NewConnectionError(None, "failed")
+    made.__cause__ = OSError(number, "no")
+    return made
 
 
 CERTIFICATE = ssl.SSLCertVerificationError("CERTIFICATE_VERIFY_FAILED")

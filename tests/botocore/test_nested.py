@@ -35,7 +35,7 @@ def test_a_redirect_costs_no_attempt(wire, connect, make_engine, sink):
 
 
 def test_the_redirectors_head_bucket_is_its_own_call(wire, connect, make_engine, sink):
-    """HeadBucket inside the redirect is a call of its own, and the outer one goes on."""
+    """HeadBucket inside a redirect is a call of its own; the outer one goes on."""
     client = connect("s3", make_engine())
     region = {"x-amz-bucket-region": "eu-west-1"}
     wire.plans = [(301, {}, REDIRECT), 500, (200, region, b""), (200, {}, b"data")]
@@ -74,7 +74,9 @@ def test_a_bypassed_call_inside_ours_is_bare(wire, connect, make_engine):
         if len(seen) == 1:
             other.list_topics()
 
-    other.meta.events.register("request-created", lambda **_: seen.append(current.get()))
+    other.meta.events.register(
+        "request-created", lambda **_: seen.append(current.get())
+    )
     client.meta.events.register("request-created", nested)
     wire.plans = [(200, {}, TOPICS)]
     client.list_queues()
@@ -87,7 +89,9 @@ def test_error_with_http_200(wire, connect, make_engine, sink):
     """An error in the body of S3's HTTP 200 is a failed attempt."""
     client = connect("s3", make_engine())
     body = b"<Error><Code>InternalError</Code><Message>m</Message></Error>"
-    good = b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+    good = (
+        b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+    )
     wire.plans = [(200, {}, body), (200, {}, good)]
 
     client.complete_multipart_upload(
@@ -163,7 +167,7 @@ def test_presigning_starts_nothing(wire, connect, make_engine, sink):
 
 
 def test_moto_in_process(make_engine, sink):
-    """moto's mocks answer as ever."""
+    """Mocks of moto answer as ever."""
     from moto import mock_aws
 
     with mock_aws():
@@ -298,7 +302,7 @@ def test_a_rejection_can_be_pickled():
     ],
 )
 def test_scopes_by_parameters(
-    service, scope, call, expected, wire, connect, make_engine
+    *, service, scope, call, expected, wire, connect, make_engine
 ):
     """A breaker's scope can name the bucket, table or queue of a call."""
     engine = make_engine({"breaker": {"scope": scope}})

@@ -8,8 +8,7 @@ four attempts, at most 20 s, `x-amz-retry-after` clamped to 5 s above the own wa
 from dataclasses import dataclass
 
 import pytest
-
-import resilience
+from botocore.exceptions import ClientError
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,11 @@ def test_case(name, wire, connect, make_engine, clock):
     engine._random = lambda: 1.0
     client = connect(case.service, engine)
     wire.plans = [*case.answers]
-    ok = True
-
     try:
         CALLS[case.service](client)
-    except Exception as caught:
+        ok = True
+    except ClientError:
         ok = False
-        assert resilience.report(caught) is not None
 
     (scope,) = engine._scopes
     (budget,) = scope.budgets.values()
@@ -152,7 +149,7 @@ def test_backoff_is_capped_before_jitter(wire, connect, make_engine, clock):
     ids=["sqs", "stepfunctions", "swf", "not a poll"],
 )
 def test_long_polls_wait_before_they_fail(
-    service, call, waits, wire, connect, make_engine, clock
+    *, service, call, waits, wire, connect, make_engine, clock
 ):
     """With an empty quota a poll sleeps its backoff first, or its loop would spin."""
     rules = {"breaker": "off", "retry_budget": {"capacity": 1}}

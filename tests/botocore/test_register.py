@@ -193,9 +193,7 @@ def test_a_client_is_not_kept_alive(connect, make_engine, session):
     engine = make_engine()
     resilience.botocore.register(session, engine)
     client = session.client("sqs", endpoint_url="http://127.0.0.1:1")
-    resilience.botocore.guard.guard_of(
-        client, client._resilience_registration
-    )
+    resilience.botocore.guard.guard_of(client, client._resilience_registration)
     gone = weakref.ref(client)
     gc.collect()
     del client

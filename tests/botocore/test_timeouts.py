@@ -64,7 +64,9 @@ POLICY = {"timeout": "10s", "attempt_timeout": "3s"}
         "not a poll",
     ],
 )
-def test_long_calls_are_not_shortened(service, call, expected, wire, connect, make_engine):
+def test_long_calls_are_not_shortened(
+    *, service, call, expected, wire, connect, make_engine
+):
     """A policy's times never cut what the request itself asks to last."""
     wire.default = (200, {}, b"" if service == "s3" else b"{}")
     client = connect(
@@ -189,7 +191,7 @@ def test_a_silent_server_is_left_in_time(wire, connect, make_engine):
     """An attempt timeout ends an attempt that hears nothing."""
     client = connect("sqs", make_engine({"attempt_timeout": "50ms", "retry": "off"}))
     held = threading.Event()
-    wire.plans = [lambda _: held.wait(2) and 200 or 200]
+    wire.plans = [lambda _: (held.wait(2), 200)[1]]
     start = time.monotonic()
 
     with pytest.raises(ReadTimeoutError) as caught:

@@ -64,7 +64,7 @@ def test_an_attempts_length_and_end(timeout_s, facts, deadline, expected) -> Non
 
 def test_the_deadline_is_the_end_bit_for_bit() -> None:
     """`now + (deadline - now)` is not the deadline in floating point; the end is."""
-    now, deadline = 0.1, 0.7
+    now, deadline = 0.18, 0.68
     odd = now + (deadline - now)
     _, end = of_attempt(policy(), Facts(), deadline, now)
 

@@ -1,7 +1,10 @@
-"""Real gRPC peers: a server that follows a script and remembers what it was sent, one
-in another process that can be killed, and a socket that speaks bad HTTP/2 on purpose.
+"""Real gRPC peers for the tests of this room.
+
+A server that follows a script and remembers what it was sent, one in another process
+that can be killed, and a socket that speaks bad HTTP/2 on purpose.
 """
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -15,9 +18,6 @@ import pytest
 
 import resilience
 import resilience.grpc
-
-
-ECHO = "/shop.Cart/Get"
 
 
 class Seen(NamedTuple):
@@ -50,6 +50,7 @@ class Server:
         methods = {
             "Get": handler,
             "Charge": handler,
+            "Put": handler,
             "List": stream,
             "Sum": gather,
             "Chat": both,
@@ -186,7 +187,7 @@ def hang(request, context):
     time.sleep(60)
 handler = grpc.unary_unary_rpc_method_handler(hang)
 server.add_generic_rpc_handlers(
-    (grpc.method_handlers_generic_handler("shop.Cart", {"Get": handler}),)
+    (grpc.method_handlers_generic_handler("shop.Cart", {"Put": handler}),)
 )
 print(server.add_insecure_port("127.0.0.1:0"), flush=True)
 server.start()
@@ -269,10 +270,8 @@ class BadPeer:
     def close(self):
         self._socket.close()
         for connection in self._connections:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""The classification table: each known end of an RPC, and what it means for a repeat."""
+# ruff: noqa: E501 - one end of an RPC, one line
+"""The classification table: each known end of an RPC, and what it means."""
 
 from typing import NamedTuple
 

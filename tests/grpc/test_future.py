@@ -68,7 +68,7 @@ def test_it_returns_at_once_with_repeats_ahead(waiting):
 
 
 def test_success_after_repeats(channel, server):
-    """The response of the last attempt is the result; its call's facts are the future's."""
+    """The response and the status are those of the last attempt."""
     server.script[:] = [UNAVAILABLE, UNAVAILABLE]
     future = channel.unary_unary(GET).future(b"a")
 
@@ -136,12 +136,14 @@ def test_cancel_in_an_attempt(channel, hanging, records):
     arrived.wait(5)
 
     check_cancelled(future)
+    until(lambda: records.of("CallEnded"))
     assert ["cancelled"] == [ended.reason for ended in records.of("CallEnded")]
 
 
 def test_cancel_between_two_attempts(waiting, server, records):
     """Cancelling in a backoff ends the call at once; no attempt follows."""
     check_cancelled(waiting)
+    until(lambda: records.of("CallEnded"))
 
     assert ["cancelled"] == [ended.reason for ended in records.of("CallEnded")]
     assert len(server.seen) == 1
@@ -222,6 +224,7 @@ def test_a_dropped_future_cancels_the_call(channel, hanging, records):
     gc.collect()
 
     assert gone() is None
+    until(lambda: records.of("CallEnded"))
     assert ["cancelled"] == [ended.reason for ended in records.of("CallEnded")]
 
 
@@ -272,7 +275,7 @@ def test_time_remaining_is_the_calls(channel, hanging):
 
 
 def test_debug_error_string_never_blocks(channel, hanging):
-    """grpcio's own waits for ever on some futures; ours answers."""
+    """Grpcio's own waits for ever on some futures; ours answers."""
     release, arrived = hanging
     future = channel.unary_unary(GET).future(b"a")
     arrived.wait(5)

@@ -71,7 +71,15 @@ def test_grpcs_own_header_goes_first():
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x00", b"\xff" * 40, status(-1), status(1)[:-3], b"not protobuf", b"\x1a\xff"],
+    [
+        b"",
+        b"\x00",
+        b"\xff" * 40,
+        status(-1),
+        status(1)[:-3],
+        b"not protobuf",
+        b"\x1a\xff",
+    ],
 )
 def test_details_that_cannot_be_read_are_no_hint(data):
     """Garbage in `grpc-status-details-bin` never escapes."""
@@ -87,7 +95,8 @@ def test_no_bytes_make_the_reader_fail(data):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("3", (3.0, "hint")), ("Wed, 21 Oct 2026", None), ("-1", None)]
+    ("value", "expected"),
+    [("3", (3.0, "hint")), ("Wed, 21 Oct 2026", None), ("-1", None)],
 )
 def test_retry_after_of_a_proxy_is_a_hint(value, expected):
     """A proxy's `retry-after` in seconds is used; a date is not."""

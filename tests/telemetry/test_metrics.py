@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -174,9 +175,9 @@ def test_breakers(meter, records):
     """Changes are counted; breakers that are not closed are a gauge."""
     meter.sink.emit(records.breaker(scope="aws:region=eu,bucket=orders"))
 
-    assert meter.sums(
-        names.BREAKER_TRANSITIONS
-    ) == {("aws:region=eu", "closed", "open"): 1}
+    assert meter.sums(names.BREAKER_TRANSITIONS) == {
+        ("aws:region=eu", "closed", "open"): 1
+    }
     assert meter.sums(names.BREAKER_STATE) == {("aws:region=eu", "open"): 1}
 
 
@@ -245,6 +246,32 @@ def test_attempts_that_time_out_or_are_left_are_counted_once(meter):
 
     assert sum(meter.sums(names.ATTEMPT_STARTED).values()) == 3
     assert sum(meter.sums(names.CALL_DURATION).values()) == 3
+
+
+def test_counts_anew_after_a_fork(meter, records):
+    """The child of a fork counts what it does itself; the parent says its own."""
+    meter.sink.emit(records.call())
+    meter.sink.renew()
+    meter.sink.emit(records.call(records.refused, attempts=0))
+
+    assert list(meter.sums(names.CALLS).values()) == [1]
+    assert list(meter.sums(names.REJECTED).values()) == [1]
+
+
+def test_threads_lose_no_count(meter, records):
+    """Calls that end on many threads at once are all counted."""
+
+    def emit():
+        for _ in range(500):
+            meter.sink.emit(records.call())
+
+    threads = [threading.Thread(target=emit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(meter.sums(names.CALLS).values()) == 2000
 
 
 def test_without_a_provider_nothing_is_measured(records):

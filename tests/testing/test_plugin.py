@@ -1,6 +1,7 @@
 """The pytest fixtures, as a user's tests meet them."""
 
 import pytest
+
 import resilience
 from resilience.testing import Script
 

@@ -1,8 +1,8 @@
 """The asyncio call object: one call over any number of attempts.
 
-A driver task makes the attempts; whoever awaits the call waits for its end and never
-for an attempt. So a caller that gives up waiting for `code()` stops nothing, while one
-that is cancelled while awaiting the call itself cancels it, as with native calls.
+Callbacks drive the attempts; whoever awaits the call waits for its end and never for an
+attempt. So a caller that gives up waiting for `code()` stops nothing, while one that is
+cancelled while awaiting the call itself cancels it, as with native calls.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from types import coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
 
 from resilience.core.outcome import OK, Outcome
-from resilience.drivers import aio
+from resilience.drivers.callback import CallbackDriver
 from resilience.grpc.route import attach_report
 
 from .rejected import AioGrpcRejected
+from .waits import LoopWaits
 
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from resilience.core.call import Call
     from resilience.core.command import Finish, StartAttempt
+    from resilience.drivers.host import Host
     from resilience.grpc.route import Sending
 
 _LOGGER = logging.getLogger(__name__)
@@ -72,32 +73,15 @@ class Calls:
             call.cancel()
 
 
-@coroutine
-def _pause() -> Generator[None, None, None]:
-    """Hand control back once, to whoever drives the coroutine."""
-    yield
-
-
-def launch_later(call: UnaryUnaryCall) -> UnaryUnaryCall:
-    """Start *call* in its task: its first attempt may have to be awaited."""
-    call.adopt(call.drive())
-    return call
-
-
 def launch(call: UnaryUnaryCall) -> UnaryUnaryCall:
-    """Start *call*: the engine decides and the first attempt starts before it returns.
+    """Start *call*: the first attempt is on its way before this returns.
 
     Raises:
         Exception: the first attempt could not even be started; what gRPC raised.
     """
-    drive = call.drive()
-    try:
-        drive.send(None)
-    except StopIteration:
-        if call.error is not None and call.native is None and call.number == 1:
-            raise call.error from None
-        return call
-    call.adopt(drive)
+    call.begin()
+    if call.error is not None and call.number == 1 and call.native is None:
+        raise call.error
     return call
 
 
@@ -114,59 +98,104 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self._call = call
         self._sending = sending
         self._calls = calls
+        self._loop = calls.loop
+        self._driver = CallbackDriver(
+            call,
+            self._start,
+            self._cancel_native,
+            self._finish,
+            cast("Host", LoopWaits(sending.route.engine, self._loop, self.cancel)),
+        )
         self._fin: asyncio.Future[None] | None = None
         self._ended = False
         self._locally_cancelled = False
         self._response: Any = None
-        self._task: asyncio.Task[None] | None = None
-        self._attempting = False
+        self._reader: asyncio.Task[None] | None = None
+        self._began = 0.0
         self._callbacks: list[Callable[[Any], None]] = []
 
     # -- the driver's side -------------------------------------------------------
 
-    async def drive(self) -> None:
-        """Make the attempts until the engine is satisfied."""
-        engine = self._sending.route.engine
-        try:
-            finish = await aio.run(self._call, self._attempt, engine)
-        except asyncio.CancelledError:
-            self._end(cancelled=True)  # by `cancel`, or the loop is shutting down
-            raise
-        self._settle(finish)
-
-    def adopt(self, drive: Coroutine[Any, Any, None]) -> None:
-        """Let a task go on with *drive*, new or paused after the first start."""
-        loop = self._calls.loop
-        self._fin = loop.create_future()
+    def begin(self) -> None:
+        """The call arrives."""
         self._calls.add(self)
-        self._task = loop.create_task(drive)
+        self._driver.begin()
 
-    async def _attempt(self, start: StartAttempt) -> Outcome:
-        began = monotonic()
-        sending = self._sending
+    def _start(self, start: StartAttempt) -> None:
         self.number, self.native, self.error = start.number, None, None
-        native: Any = None
+        self._began = monotonic()
         try:
-            native = sending.launch(start)
-            if asyncio.iscoroutine(native):  # an interceptor's continuation
-                native = await native
-            self.native = native
-            self._attempting = True
-            if start.number == 1 and self._task is None:
-                await _pause()
-            self._response = await native
-        except asyncio.CancelledError:
-            if self._ended or self.native is None or not self.native.cancelled():
-                raise
-            return _CLOSED  # its channel was closed, or the loop is shutting down
+            native = self._sending.launch(start)
         except Exception as error:  # noqa: BLE001 - classified; raised again at the end
-            self.error = error
-            return sending.outcome(error, monotonic() - began)
-        finally:
-            self._attempting = False
-        return OK if self._response is not None else _NO_MESSAGE
+            self._attempt_failed(error)
+            return
+        if asyncio.iscoroutine(native):  # an interceptor's continuation
+            self._reader = self._loop.create_task(self._enter(native))
+            return
+        self.native = native
+        response = getattr(native, "_call_response", None)
+        if isinstance(response, asyncio.Future):
+            # No task of ours for a healthy call: half of what it would cost.
+            response.add_done_callback(self._native_done)
+        else:
+            self._reader = self._loop.create_task(self._read(native))
 
-    def _settle(self, finish: Finish) -> None:
+    async def _enter(self, starting: Coroutine[Any, Any, Any]) -> None:
+        try:
+            native = self.native = await starting
+        except Exception as error:  # noqa: BLE001 - an inner interceptor's own
+            self._attempt_failed(error)
+        else:
+            await self._read(native)
+
+    async def _read(self, native: Any) -> None:
+        try:
+            response = await native
+        except asyncio.CancelledError:
+            self._attempt_closed()
+        except Exception as error:  # noqa: BLE001 - classified; raised again at the end
+            self._attempt_failed(error)
+        else:
+            self._attempt_answered(response)
+
+    def _native_done(self, _: asyncio.Future[Any]) -> None:
+        """Grpcio's own task has ended, so its call is read without waiting."""
+        reading = self.native.__await__()
+        try:
+            reading.send(None)
+        except StopIteration as answer:
+            self._attempt_answered(answer.value)
+        except asyncio.CancelledError:
+            self._attempt_closed()
+        except Exception as error:  # noqa: BLE001 - classified; raised again at the end
+            self._attempt_failed(error)
+        else:
+            reading.close()
+            self._reader = self._loop.create_task(self._read(self.native))
+
+    def _attempt_answered(self, response: Any) -> None:
+        self._response = response
+        self._driver.done(self.number, _NO_MESSAGE if response is None else OK)
+
+    def _attempt_failed(self, error: Exception) -> None:
+        self.error = error
+        elapsed_s = monotonic() - self._began
+        self._driver.done(self.number, self._sending.outcome(error, elapsed_s))
+
+    def _attempt_closed(self) -> None:
+        """We cancelled it, its channel was closed, or its loop is shutting down."""
+        if not self._ended:
+            self._driver.done(self.number, _CLOSED)
+
+    def _cancel_native(self, _: int) -> None:
+        if self.native is not None:
+            self.native.cancel()
+        elif self._reader is not None:
+            self._reader.cancel()
+
+    def _finish(self, finish: Finish) -> None:
+        if self._ended:
+            return
         if finish.rejection is not None:
             self.error = AioGrpcRejected.of(finish.rejection)
         elif finish.outcome is _CLOSED or self._met_a_closed_channel():
@@ -182,8 +211,6 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         return refused and self._calls.closing and self.number > 1
 
     def _end(self, *, cancelled: bool = False) -> None:
-        if self._ended:
-            return
         self._ended = True
         self._locally_cancelled = cancelled
         self._calls.discard(self)
@@ -198,7 +225,13 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
 
     def is_waiting(self) -> bool:
         """Is it between two attempts?"""
-        return not self._ended and not self._attempting
+        return not self._ended and (self.native is None or self.native.done())
+
+    def _end_of_call(self) -> asyncio.Future[None]:
+        """What waiters wait for; made only when somebody does."""
+        if self._fin is None:
+            self._fin = self._loop.create_future()
+        return self._fin
 
     # -- grpc.aio.UnaryUnaryCall -------------------------------------------------
 
@@ -209,9 +242,9 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             grpc.aio.AioRpcError: the native error, or `AioGrpcRejected`.
             asyncio.CancelledError: the call was cancelled.
         """
-        if not self._ended and self._fin is not None:
+        if not self._ended:
             try:
-                yield from self._fin
+                yield from self._end_of_call()
             except asyncio.CancelledError:
                 self.cancel()
                 raise
@@ -226,10 +259,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         if self._ended:
             return False
         self._end(cancelled=True)
-        if self.native is not None:
-            self.native.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        self._driver.cancel()
         return True
 
     def cancelled(self) -> bool:
@@ -295,8 +325,8 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
 
     async def _ending(self) -> None:
         """Wait for the end; a waiter that is cancelled takes only itself away."""
-        if not self._ended and self._fin is not None:
-            await asyncio.wait((self._fin,))
+        if not self._ended:
+            await asyncio.wait((self._end_of_call(),))
 
     async def _was_cancelled(self) -> bool:
         await self._ending()

@@ -11,9 +11,9 @@ import grpc.aio
 
 from resilience.engine import PolicyEngine
 from resilience.grpc.connectivity import no_witness
-from resilience.grpc.route import Route, Sending, is_native
+from resilience.grpc.route import NOTHING_ELSE, Route, Sending, is_native
 
-from .call import Calls, UnaryUnaryCall, launch_later
+from .call import Calls, UnaryUnaryCall, launch
 
 
 MAX_METHODS = 10_000
@@ -73,14 +73,10 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
             binding,
             _redirect(continuation, details),
             request,
-            details.timeout,
-            details.metadata,
-            None,
-            None,
-            None,
+            (details.timeout, details.metadata, *NOTHING_ELSE),
         )
         call = self._engine.new_call(binding, route.facts(details.timeout))
-        return launch_later(UnaryUnaryCall(call, sending, self._calls))
+        return launch(UnaryUnaryCall(call, sending, self._calls))
 
     def _route(self, method: Any) -> Route:
         route = self._routes.get(method)

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc.aio
 
-from resilience.grpc.route import Route, Sending, is_native
+from resilience.grpc.route import AS_GIVEN, Route, Sending, is_native
 
 from .call import Calls, UnaryUnaryCall, launch
 
@@ -42,19 +42,11 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         or `AioGrpcRejected`; `resilience.report` gives its history.
         """
         route = self._route
-        sending = Sending(
-            route,
-            route.binding(),
-            self._inner,
-            request,
-            timeout,
-            metadata,
-            credentials,
-            wait_for_ready,
-            compression,
-        )
-        if is_native(sending.binding, timeout):
-            native: grpc.aio.UnaryUnaryCall[Any, Any] = sending.launch_native()
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        sending = Sending(route, binding, self._inner, request, given)
+        if is_native(binding, timeout):
+            native: grpc.aio.UnaryUnaryCall[Any, Any] = sending.launch(AS_GIVEN)
             return native
-        call = route.engine.new_call(sending.binding, route.facts(timeout))
+        call = route.engine.new_call(binding, route.facts(timeout))
         return launch(UnaryUnaryCall(call, sending, self._calls))

@@ -1,0 +1,22 @@
+"""What a piece of plain data is: a map, a list, a whole number.
+
+For type checkers: a bare `isinstance` leaves the types inside unknown.
+"""
+
+from collections.abc import Mapping
+from typing import TypeGuard
+
+
+def is_map(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Tell whether *value* is a map; keys were checked to be text before."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
+    """Tell whether *value* is a list or tuple."""
+    return isinstance(value, (list, tuple))
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tell whether *value* is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
