@@ -10,6 +10,7 @@ from resilience.engine import PolicyEngine
 from resilience.errors import PolicyError, Problem, Rejected, ResilienceError
 from resilience.report import Report, report
 
+
 __all__ = [
     "PolicyEngine",
     "PolicyError",

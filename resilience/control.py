@@ -8,6 +8,7 @@ from typing import get_args
 from resilience.core.record import Mode, Record
 from resilience.core.scope import Scope, Scopes
 
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 MAX_CONTROL_BYTES = 4096
 
@@ -95,7 +96,9 @@ class BreakerControl:
         if found is None or not found.breakers:
             known = [scope.key for scope in scopes]
             near = difflib.get_close_matches(key, known, 3, 0.3) or known[:3]
-            msg = f"no breaker for scope {key!r}; known: {', '.join(near) or 'none yet'}"
+            msg = (
+                f"no breaker for scope {key!r}; known: {', '.join(near) or 'none yet'}"
+            )
             raise KeyError(msg)
         self._scope: Scope = found
         self._now = now

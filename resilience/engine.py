@@ -5,7 +5,6 @@ records to sinks. Everything that touches the outside (clock, files, environment
 randomness) enters the pure core through here.
 """
 
-import asyncio
 import hashlib
 import itertools
 import os
@@ -14,10 +13,10 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Self, TypeVar
 
 from resilience import functions, policy
+from resilience.clock import Clock, MonotonicClock
 from resilience.context import deadline_at
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
 from resilience.core.binding import Binding
@@ -28,22 +27,9 @@ from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
 from resilience.drivers.timer import Timer
 from resilience.telemetry.fanout import Fanout, Sink
 
+
 T = TypeVar("T")
 MAX_BINDINGS = 50_000
-
-
-class Clock(Protocol):
-    """Where an engine gets its time; `resilience.testing` has a virtual one."""
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Block the calling thread."""
-
-    async def asleep(self, seconds: float) -> None:
-        """Suspend the running task."""
 
 
 class PolicyEngine:
@@ -77,13 +63,10 @@ class PolicyEngine:
         self._load: Callable[[], policy.PolicyTable] = policy.built_in
         self.table = policy.built_in()
         """The compiled policy that is live."""
-        self.now: Callable[[], float] = time.monotonic if clock is None else clock.now
-        self.sleep: Callable[[float], None] = (
-            time.sleep if clock is None else clock.sleep
-        )
-        self.asleep: Callable[[float], Awaitable[None]] = (
-            asyncio.sleep if clock is None else clock.asleep
-        )
+        clock = MonotonicClock() if clock is None else clock
+        self.now: Callable[[], float] = clock.now
+        self.sleep: Callable[[float], None] = clock.sleep
+        self.asleep: Callable[[float], Awaitable[None]] = clock.asleep
         self.epoch = 0
         """Rises when bindings must be made anew."""
         self.loaded_at = time.time()
@@ -104,7 +87,9 @@ class PolicyEngine:
     # -- loading -----------------------------------------------------------------
 
     @classmethod
-    def from_yaml(cls, *paths: str | os.PathLike[str], **options: Any) -> "PolicyEngine":
+    def from_yaml(
+        cls, *paths: str | os.PathLike[str], **options: Any
+    ) -> "PolicyEngine":
         """An engine from policy files; later files overlay earlier ones.
 
         Args:
@@ -119,26 +104,22 @@ class PolicyEngine:
             msg = "from_yaml needs at least one file"
             raise TypeError(msg)
 
-        def load() -> policy.PolicyTable:
-            texts = [(os.fspath(path), Path(path).read_bytes()) for path in paths]
-            return policy.load(texts)
-
-        return cls._loaded(load, options)
+        return cls._loaded(lambda: policy.load_files(paths), options)
 
     @classmethod
-    def from_text(cls, text: str, **options: Any) -> "PolicyEngine":
+    def from_text(cls, text: str, **options: Any) -> Self:
         """An engine from YAML text; raises `PolicyError` as `from_yaml` does."""
-        return cls._loaded(lambda: policy.load([("<text>", text.encode())]), options)
+        return cls._loaded(lambda: policy.load([("<text>", text)]), options)
 
     @classmethod
-    def from_dict(cls, mapping: Mapping[str, Any], **options: Any) -> "PolicyEngine":
+    def from_dict(cls, mapping: Mapping[str, Any], **options: Any) -> Self:
         """An engine from plain data of the file's form; raises as `from_yaml` does."""
         return cls._loaded(lambda: policy.load_mapping(mapping), options)
 
     @classmethod
     def _loaded(
         cls, load: Callable[[], policy.PolicyTable], options: dict[str, Any]
-    ) -> "PolicyEngine":
+    ) -> Self:
         table = load()
         engine = cls(**options)
         engine._load = load
@@ -330,19 +311,6 @@ class PolicyEngine:
 
     def snapshot(self) -> dict[str, Any]:
         """Modes, policy and every scope's state, as data ready for JSON."""
-        now = self.now()
-        scopes: list[dict[str, object]] = []
-        for scope in self._scopes:
-            budgets = scope.budgets.values()
-            scopes.append(
-                {
-                    "scope": scope.key,
-                    "idle_s": round(max(0.0, now - scope.last_used), 3),
-                    "expected_latency_s": round(scope.latency.expected_s, 6),
-                    "breakers": [b.snapshot(now) for b in scope.breakers.values()],
-                    "retry_budget": [round(b.balance(now), 3) for b in budgets],
-                }
-            )
         return {
             "name": self.table.name,
             "mode": self.mode,
@@ -352,7 +320,7 @@ class PolicyEngine:
             "sources": list(self.table.sources),
             "loaded_at": self.loaded_at,
             "pid": os.getpid(),
-            "scopes": sorted(scopes, key=lambda scope: str(scope["scope"])),
+            "scopes": self._scopes.snapshot(self.now()),
             "evicted_scopes": self._scopes.evicted,
             "sink_failures": self._fanout.failures,
         }
@@ -375,7 +343,7 @@ class PolicyEngine:
             self._timer.close()
         self._fanout.close()
 
-    def __enter__(self) -> "PolicyEngine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -389,9 +357,10 @@ class PolicyEngine:
         self._numbers = itertools.count(1)
         unique = f"{os.getpid()}-{time.time_ns()}-{id(self)}".encode()
         self._prefix = hashlib.blake2b(unique, digest_size=4).hexdigest()
-        self._random = random.Random(self._seed).random  # noqa: S311 - jitter
+        self._random = random.Random(self._seed).random
 
-    def _after_fork(self) -> None:
+    def renew(self) -> None:
+        """New locks, ids, permits and jitter: runs by itself in the child of a fork."""
         self._seed = None
         self._renew_process()
         self._scopes.renew()
@@ -406,7 +375,7 @@ _engines: "weakref.WeakSet[PolicyEngine]" = weakref.WeakSet()
 
 def _renew_engines() -> None:
     for engine in [*_engines]:
-        engine._after_fork()  # noqa: SLF001 - our own
+        engine.renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -45,7 +45,9 @@ class Rejected(ResilienceError):
         return (_rebuild, (type(self), self.args, self.__dict__))
 
 
-def _rebuild(kind: type[Rejected], args: tuple[object, ...], state: dict[str, object]) -> Rejected:
+def _rebuild(
+    kind: type[Rejected], args: tuple[object, ...], state: dict[str, object]
+) -> Rejected:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(state)

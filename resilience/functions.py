@@ -5,7 +5,6 @@ and nowhere else. A synchronous function cannot be cut short from outside; it is
 its time and finds it as the ambient deadline.
 """
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -135,6 +134,8 @@ async def arun(
 
     *timeout* is the caller's own, told to *fn* where nothing is enforced.
     """
+    import asyncio  # who awaits has it; `import resilience` does without
+
     result: _Result[T] = _Result()
 
     async def attempt(command: StartAttempt) -> Outcome:

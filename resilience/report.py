@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from resilience.core.call import Call
 from resilience.core.target import Target
 
+
 ATTRIBUTE = "__resilience_report__"
 
 
@@ -123,11 +124,16 @@ def of_call(call: Call, retry_after_s: float | None = None, hint: str = "") -> R
 
 
 def attach(error: BaseException, made: Report) -> None:
-    """Put *made* on *error*, with its sentence as a note; an old one is replaced."""
+    """Put *made* on *error*, with its sentence as a note; both replace older ones.
+
+    So an error object that is raised again and again does not grow.
+    """
     try:
-        had = getattr(error, ATTRIBUTE, None)
+        had = report(error)
         setattr(error, ATTRIBUTE, made)
-        if had is None:
-            error.add_note(str(made))
+        notes = getattr(error, "__notes__", None)
+        if had is not None and notes and str(had) in notes:
+            notes.remove(str(had))
+        error.add_note(str(made))
     except (AttributeError, TypeError):
         return  # an error with slots: the caller still gets it unchanged

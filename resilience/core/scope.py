@@ -107,6 +107,21 @@ class Scopes:
         """The scope called *key*, if it is there."""
         return self._scopes.get(key)
 
+    def snapshot(self, now: float) -> list[dict[str, object]]:
+        """Every scope with its evidence, by name, as data ready for JSON."""
+        return [
+            {
+                "scope": scope.key,
+                "idle_s": round(max(0.0, now - scope.last_used), 3),
+                "expected_latency_s": round(scope.latency.expected_s, 6),
+                "breakers": [b.snapshot(now) for b in [*scope.breakers.values()]],
+                "retry_budget": [
+                    round(b.balance(now), 3) for b in [*scope.budgets.values()]
+                ],
+            }
+            for scope in sorted(self, key=lambda scope: scope.key)
+        ]
+
     def __iter__(self) -> Iterator[Scope]:
         with self._lock:
             return iter([*self._scopes.values()])

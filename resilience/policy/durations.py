@@ -5,7 +5,7 @@ milliseconds to the next. Inside the package a length is a float of seconds.
 """
 
 import re
-from typing import Final, NoReturn
+from typing import Final, LiteralString, NoReturn
 
 
 UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
@@ -46,9 +46,9 @@ PATTERN: Final = r"^(\d+(\.\d+)?(d|h|ms|us|m|s))+$"
 class DurationError(ValueError):
     """A text is not a length of time. `code` is stable, `hint` may be empty."""
 
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, code: LiteralString, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        self.code: LiteralString = code
         self.message = message
         self.hint = hint
 
@@ -80,7 +80,7 @@ def parse(text: object) -> float:
     return seconds
 
 
-def _fail(code: str, message: str, hint: str = "") -> NoReturn:
+def _fail(code: LiteralString, message: str, hint: str = "") -> NoReturn:
     raise DurationError(code, message, hint)
 
 

@@ -1,4 +1,4 @@
-"""What a piece of plain data is: a map, a list, a whole number.
+"""What a piece of plain data is: a map or a list.
 
 For type checkers: a bare `isinstance` leaves the types inside unknown.
 """
@@ -15,8 +15,3 @@ def is_map(value: object) -> TypeGuard[Mapping[str, object]]:
 def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
     """Tell whether *value* is a list or tuple."""
     return isinstance(value, (list, tuple))
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """Tell whether *value* is a whole number; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool)

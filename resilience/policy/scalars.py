@@ -13,7 +13,6 @@ from typing import (
     LiteralString,
     NoReturn,
     TypeAlias,
-    cast,
 )
 
 from pydantic import (
@@ -51,7 +50,7 @@ def _length(value: object) -> float:
     try:
         seconds = durations.parse(value)
     except durations.DurationError as error:
-        refuse(cast("LiteralString", error.code), error.message, error.hint)
+        refuse(error.code, error.message, error.hint)
     if seconds <= 0:
         refuse("out-of-range", "a time is longer than 0 here")
     return seconds

@@ -242,7 +242,7 @@ def _overlay(below: dict[str, object], over: Mapping[str, object]) -> None:
         old = below.get(key)
         if is_map(value):
             if isinstance(old, dict):
-                _overlay(old, value)
+                _overlay(cast("dict[str, object]", old), value)
                 continue
             # A map over `off` starts afresh: that must not look like the map alone.
             fresh: dict[str, object] = {"off": True} if old == "off" else {}

@@ -1,5 +1,6 @@
 """Servers start, die and come back on demand, and none outlives its owner."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,7 @@ def test_no_server_outlives_its_owner(number):
     assert ended(int(pid))
     # Nobody can tidy up after SIGKILL.
     assert Path(folder).exists() == (number == signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_ports_are_below_the_ephemeral_range():

@@ -312,3 +312,15 @@ async def test_bad_metadata_fails_instead_of_hanging(aio_channel):
     with pytest.raises(grpc.aio.InternalError):
         await call
     assert await asyncio.wait_for(call.code(), 1) is grpc.StatusCode.INTERNAL
+
+
+async def test_a_wait_is_not_lost_to_its_loops_end(waiting, records):
+    """A loop that shuts down in a backoff ends the call as cancelled, too."""
+    call, _ = waiting
+    handle = call._driver._handle
+    handle.task.cancel()  # as `asyncio.run` does at its end
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert call.cancelled()
+    assert ["cancelled"] == [ended.reason for ended in records.of("CallEnded")]

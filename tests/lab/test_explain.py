@@ -92,7 +92,7 @@ def test_method_names(text, expected):
 @pytest.mark.parametrize("text", ["", "foo", "x:y", "shop.Cart/", "S3.PutObject"])
 def test_no_method(text):
     """What names no method is a ValueError."""
-    with pytest.raises(ValueError, match="expected|protocol"):
+    with pytest.raises(ValueError, match=r"expected|protocol"):
         explain(policy.built_in(), text)
 
 

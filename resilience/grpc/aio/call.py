@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from resilience.core.call import Call
     from resilience.core.command import Finish, StartAttempt
     from resilience.drivers.host import Host
+    from resilience.engine import PolicyEngine
     from resilience.grpc.route import Sending
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,9 +43,14 @@ may be the caller's own fault: it is never repeated."""
 class Calls:
     """The calls of one channel under way. Owned by one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, engine: PolicyEngine, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        self._engine = engine
         self._loop = loop
-        self._calls: set[UnaryUnaryCall] = set()
+        self._waits: LoopWaits | None = None
+        self.active: set[UnaryUnaryCall] = set()
+        """Kept here until they have ended, whoever else forgets them."""
         self.closing = False
 
     @property
@@ -52,24 +58,23 @@ class Calls:
         """The channel's loop: a call may be made before it runs."""
         return self._loop or asyncio.get_running_loop()
 
-    def add(self, call: UnaryUnaryCall) -> None:
-        """Keep *call*, and its task, until it has ended."""
-        self._calls.add(call)
-
-    def discard(self, call: UnaryUnaryCall) -> None:
-        """*call* has ended."""
-        self._calls.discard(call)
+    @property
+    def waits(self) -> Host:
+        """Clock, sinks and timer of the calls."""
+        if self._waits is None or self._loop is None:
+            self._waits = LoopWaits(self._engine, self.loop)
+        return cast("Host", self._waits)
 
     def close(self) -> None:
         """No attempt can start any more: cancel the calls that wait for one."""
         self.closing = True
-        for call in [*self._calls]:
+        for call in [*self.active]:
             if call.is_waiting():
                 call.cancel()
 
     def cancel_all(self) -> None:
         """Cancel what is left."""
-        for call in [*self._calls]:
+        for call in [*self.active]:
             call.cancel()
 
 
@@ -99,18 +104,15 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self._sending = sending
         self._calls = calls
         self._loop = calls.loop
-        self._driver = CallbackDriver(
-            call,
-            self._start,
-            self._cancel_native,
-            self._finish,
-            cast("Host", LoopWaits(sending.route.engine, self._loop, self.cancel)),
+        self._driver: CallbackDriver | None = CallbackDriver(
+            call, self._start, self._cancel_native, self._finish, calls.waits
         )
         self._fin: asyncio.Future[None] | None = None
         self._ended = False
         self._locally_cancelled = False
         self._response: Any = None
         self._reader: asyncio.Task[None] | None = None
+        self._reading: asyncio.Future[Any] | None = None
         self._began = 0.0
         self._callbacks: list[Callable[[Any], None]] = []
 
@@ -118,8 +120,9 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
 
     def begin(self) -> None:
         """The call arrives."""
-        self._calls.add(self)
-        self._driver.begin()
+        self._calls.active.add(self)
+        if self._driver is not None:
+            self._driver.begin()
 
     def _start(self, start: StartAttempt) -> None:
         self.number, self.native, self.error = start.number, None, None
@@ -135,8 +138,10 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self.native = native
         response = getattr(native, "_call_response", None)
         if isinstance(response, asyncio.Future):
-            # No task of ours for a healthy call: half of what it would cost.
+            # No task of ours for a healthy call, nor another turn of the loop: who
+            # awaits the call waits for grpcio's task, and this callback runs before.
             response.add_done_callback(self._native_done)
+            self._reading = response
         else:
             self._reader = self._loop.create_task(self._read(native))
 
@@ -159,7 +164,8 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             self._attempt_answered(response)
 
     def _native_done(self, _: asyncio.Future[Any]) -> None:
-        """Grpcio's own task has ended, so its call is read without waiting."""
+        """The native call's task has ended, so it is read without waiting."""
+        self._reading = None
         reading = self.native.__await__()
         try:
             reading.send(None)
@@ -175,17 +181,20 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
 
     def _attempt_answered(self, response: Any) -> None:
         self._response = response
-        self._driver.done(self.number, _NO_MESSAGE if response is None else OK)
+        self._done(_NO_MESSAGE if response is None else OK)
 
     def _attempt_failed(self, error: Exception) -> None:
         self.error = error
         elapsed_s = monotonic() - self._began
-        self._driver.done(self.number, self._sending.outcome(error, elapsed_s))
+        self._done(self._sending.outcome(error, elapsed_s))
 
     def _attempt_closed(self) -> None:
         """We cancelled it, its channel was closed, or its loop is shutting down."""
-        if not self._ended:
-            self._driver.done(self.number, _CLOSED)
+        self._done(_CLOSED)
+
+    def _done(self, outcome: Outcome) -> None:
+        if self._driver is not None:
+            self._driver.done(self.number, outcome)
 
     def _cancel_native(self, _: int) -> None:
         if self.native is not None:
@@ -198,22 +207,25 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             return
         if finish.rejection is not None:
             self.error = AioGrpcRejected.of(finish.rejection)
-        elif finish.outcome is _CLOSED or self._met_a_closed_channel():
+        elif finish.outcome.kind != "ok" and self._is_cancelled(finish):
             self._end(cancelled=True)
             return
         if self.error is not None:
             attach_report(self._call, self.error)
         self._end()
 
-    def _met_a_closed_channel(self) -> bool:
-        """Was a repeat refused by a closing channel? Others end as cancelled, too."""
+    def _is_cancelled(self, finish: Finish) -> bool:
+        """Did nobody fail: was it cancelled, or its channel closed under it?"""
+        if finish.outcome is _CLOSED or finish.reason == "cancelled":
+            return True
         refused = self.error is not None and not isinstance(self.error, grpc.RpcError)
         return refused and self._calls.closing and self.number > 1
 
     def _end(self, *, cancelled: bool = False) -> None:
         self._ended = True
+        self._driver = None  # no cycle is left behind
         self._locally_cancelled = cancelled
-        self._calls.discard(self)
+        self._calls.active.discard(self)
         if self._fin is not None and not self._fin.done():
             self._fin.set_result(None)
         callbacks, self._callbacks = self._callbacks, []
@@ -242,12 +254,14 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             grpc.aio.AioRpcError: the native error, or `AioGrpcRejected`.
             asyncio.CancelledError: the call was cancelled.
         """
-        if not self._ended:
+        while not self._ended:
             try:
-                yield from self._end_of_call()
+                yield from self._reading or self._end_of_call()
             except asyncio.CancelledError:
                 self.cancel()
                 raise
+            except Exception:  # noqa: BLE001, S112 - an attempt's: the driver has it
+                continue
         if self._locally_cancelled:
             raise asyncio.CancelledError
         if self.error is not None:
@@ -258,8 +272,10 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         """Cancel the call, in an attempt or between two; False: it had ended."""
         if self._ended:
             return False
+        driver = self._driver
         self._end(cancelled=True)
-        self._driver.cancel()
+        if driver is not None:
+            driver.cancel()
         return True
 
     def cancelled(self) -> bool:

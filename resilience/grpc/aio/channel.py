@@ -53,7 +53,7 @@ class Channel(grpc.aio.Channel):
         self._engine = engine
         self._target_name = target
         self._witness = aio_witness(channel)
-        self._calls = Calls(getattr(channel, "_loop", None))
+        self._calls = Calls(engine, getattr(channel, "_loop", None))
 
     def __getattr__(self, name: str) -> Any:
         # Tools that look behind the interface find what the inner channel has.

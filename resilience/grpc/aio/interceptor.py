@@ -58,7 +58,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self._engine = engine
         self._target = target
         self._routes: dict[Any, Route] = {}
-        self._calls = Calls(None)
+        self._calls = Calls(engine, None)
 
     async def intercept_unary_unary(
         self, continuation: _Continuation, client_call_details: Any, request: Any

@@ -13,86 +13,67 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from resilience.core.record import Record
     from resilience.engine import PolicyEngine
 
 
 class LoopWaits:
-    """The engine, its timer replaced by one call's sleeps. Owned by one event loop."""
+    """The engine, with the event loop for its timer. Owned by one event loop."""
 
-    __slots__ = (
-        "_engine",
-        "_loop",
-        "_on_shutdown",
-        "asleep",
-        "now",
-        "sleep",
-    )
+    __slots__ = ("_loop", "asleep", "emit", "now", "sleep")
 
-    def __init__(
-        self,
-        engine: PolicyEngine,
-        loop: asyncio.AbstractEventLoop,
-        on_shutdown: Callable[[], object],
-    ) -> None:
-        """Make the host of one call.
-
-        Args:
-            engine: clock and sinks.
-            loop: where the call lives.
-            on_shutdown: called when a sleep is cancelled from outside, which is what a
-                loop does to all tasks when it ends.
-        """
-        self._engine = engine
+    def __init__(self, engine: PolicyEngine, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._on_shutdown = on_shutdown
         self.now: Callable[[], float] = engine.now
         self.sleep: Callable[[float], None] = engine.sleep
         self.asleep: Callable[[float], Awaitable[None]] = engine.asleep
-
-    def emit(self, records: tuple[Record, ...]) -> None:
-        """Hand records to the sinks; never raises."""
-        self._engine.emit(records)
+        self.emit = engine.emit
 
     @property
     def timer(self) -> LoopWaits:
         """This object."""
         return self
 
-    def at(self, when: float, fn: Callable[[], None], _dropped: object = None) -> Sleep:
-        """Call *fn* at *when* by the engine's clock."""
-        delay = max(0.0, when - self.now())
-        return Sleep(self._loop, self.asleep(delay), fn, self._on_shutdown)
+    def at(
+        self, when: float, fn: Callable[[], None], dropped: Callable[[], None]
+    ) -> Sleep:
+        """Call *fn* at *when* by the engine's clock.
+
+        *dropped* is called instead when the sleep is cancelled from outside, which is
+        what a loop does to all tasks when it ends.
+        """
+        sleep = Sleep(fn, dropped)
+        sleep.task = self._loop.create_task(
+            sleep.run(self.asleep, max(0.0, when - self.now()))
+        )
+        return sleep
 
 
 class Sleep:
     """One wait: a task that sleeps, then calls a function. Owned by one event loop."""
 
-    __slots__ = ("_fn", "_on_shutdown", "_task")
+    __slots__ = ("_dropped", "_fn", "task")
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sleeping: Awaitable[None],
-        fn: Callable[[], None],
-        on_shutdown: Callable[[], object],
-    ) -> None:
+    task: asyncio.Task[None]
+
+    def __init__(self, fn: Callable[[], None], dropped: Callable[[], None]) -> None:
         self._fn: Callable[[], None] | None = fn
-        self._on_shutdown = on_shutdown
-        self._task = loop.create_task(self._run(sleeping))
+        self._dropped = dropped
 
     def cancel(self) -> None:
         """Do not call it; harmless when it has been called."""
         if self._fn is not None:
             self._fn = None
-            self._task.cancel()
+            self.task.cancel()
 
-    async def _run(self, sleeping: Awaitable[None]) -> None:
+    async def run(
+        self, asleep: Callable[[float], Awaitable[None]], delay: float
+    ) -> None:
+        """Sleep, then call the function."""
         try:
-            await sleeping
+            await asleep(delay)
         except asyncio.CancelledError:
             if self._fn is not None:
-                self._on_shutdown()
+                self._dropped()
             raise
         fn, self._fn = self._fn, None
         if fn is not None:

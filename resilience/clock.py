@@ -1,0 +1,31 @@
+"""Where an engine gets its time. `resilience.testing.VirtualClock` is another one."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time and waiting. Safe to share between threads."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling thread."""
+
+    async def asleep(self, seconds: float) -> None:
+        """Suspend the running task."""
+
+
+class MonotonicClock:
+    """The machine's own clock: `time.monotonic`, never set back."""
+
+    now = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+
+    async def asleep(self, seconds: float) -> None:
+        """Suspend the running task."""
+        import asyncio  # who awaits has it; `import resilience` does without
+
+        await asyncio.sleep(seconds)
