@@ -46,7 +46,9 @@ unit: .stamps/newest servers ## all tests, examples and documentation blocks
 lowest: .stamps/lowest servers ## the rooms that touch dependencies, on the oldest ones
 	$(LOWEST)/python -m pytest -n $(WORKERS) -m "not real" $(LOWEST_TESTS) $(PYTEST_ARGS)
 
-conformance: .stamps/newest .stamps/lowest ## botocore's own tests with us installed
+conformance: .stamps/newest .stamps/lowest ## the first law; botocore's own tests with us
+	$(BIN)/python tests/conformance/first_law.py
+	$(LOWEST)/python tests/conformance/first_law.py --short --calls 100
 	$(BIN)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
 	$(LOWEST)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
 

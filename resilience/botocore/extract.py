@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 from botocore import exceptions as native
@@ -21,6 +22,7 @@ from resilience.core.outcome import Kind, Outcome, Reached
 from resilience.errors import Rejected
 
 from .codes import CLOCK_SKEW, LEGACY_IDP, THROTTLING, TRANSIENT, TRANSIENT_STATUS
+from .remedies import CERTIFICATE
 from .wait_hints import wait_hint
 
 
@@ -130,11 +132,12 @@ def from_exception(error: BaseException, *, sent: bool, model: Any = None) -> Ou
         return _from_ssl_error(error, name, text)
     for family in _FAMILIES:
         if isinstance(error, family.types):
+            reached = family.reached
             return Outcome(
                 name,
                 family.kind,
-                family.reached,
-                ours=family.reached == "no" and _is_ours(error),
+                "no" if reached == "maybe" and _in_handshake(error) else reached,
+                ours=reached == "no" and _is_ours(error),
                 timed_out=family.timed_out,
                 message=text,
             )
@@ -146,9 +149,22 @@ def _from_ssl_error(error: native.SSLError, name: str, text: str) -> Outcome:
     for cause in _causes(error):
         is_certificate = isinstance(cause, ssl.SSLCertVerificationError)
         if is_certificate or "CERTIFICATE_VERIFY_FAILED" in str(cause):
-            remedy = "check the CA bundle (AWS_CA_BUNDLE, verify=) and the host name: "
-            return Outcome(name, "permanent", "no", ours=True, message=remedy + text)
-    return Outcome(name, "transport", "maybe", message=text)
+            message = f"{CERTIFICATE}: {text}"
+            return Outcome(name, "permanent", "no", ours=True, message=message)
+    reached: Reached = "no" if _in_handshake(error) else "maybe"
+    return Outcome(name, "transport", reached, message=text)
+
+
+def _in_handshake(error: BaseException) -> bool:
+    """Did it happen while TLS was set up, before any of the request was sent?
+
+    No attribute says so; the frames that the error went through do.
+    """
+    for cause in _causes(error):
+        for frame, _ in walk_tb(cause.__traceback__):
+            if frame.f_code.co_name == "do_handshake":
+                return True
+    return False
 
 
 def _is_ours(error: BaseException) -> bool:

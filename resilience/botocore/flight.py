@@ -4,7 +4,7 @@ A flight belongs to one thread. Nested calls (CreateSession, HeadBucket of a red
 DescribeEndpoints, STS) are flights of their own; `current` names the innermost.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from .emitter import Handler
 from .extract import from_exception
 from .operation import Bound
 from .rejected import BotocoreRejected, rejected
+from .remedies import remedy
 from .response import is_hop, is_rewindable, outcome_of, with_invocation
 from .timeouts import READ, set_timeout
 
@@ -48,6 +49,7 @@ class Flight:
         "_sent",
         "_start",
         "_wakes_later",
+        "_why",
         "guard",
         "owns_retries",
     )
@@ -56,12 +58,15 @@ class Flight:
         self,
         guard: "Guard",
         bound: Bound,
+        *,
         model: Any,
         facts: Facts,
         configured_read_s: float | None,
+        why: Callable[[], str],
     ) -> None:
         self.guard = guard
         self._facts = facts
+        self._why = why
         self.owns_retries = bound.binding.mode == "enforce" and not bound.host_decides
         """Does the engine decide about repeats, and botocore's handlers keep still?"""
         self._bound = bound
@@ -123,10 +128,12 @@ class Flight:
             self._loop.gone()
 
     def _attach(self, error: BaseException) -> None:
-        if self._call.ended is None or self._bound.binding.mode != "enforce":
+        ended = self._call.ended
+        if ended is None or self._bound.binding.mode != "enforce":
             return
         retry_after = getattr(error, "retry_after_s", None)
-        attach(error, of_call(self._call, retry_after))
+        hint = remedy(ended, self._why())
+        attach(error, of_call(self._call, retry_after, hint))
 
     # -- from botocore's events --------------------------------------------------
 
@@ -173,7 +180,8 @@ class Flight:
         """The call's time ended while the attempt was being made ready."""
         self._start = None
         text = "the deadline passed before the request was signed"
-        self._loop.done(start.number, Outcome("Deadline", "local", "no", message=text))
+        late = Outcome("DEADLINE_EXCEEDED", "local", "no", message=text)
+        self._loop.done(start.number, late)
         if self._error is not None:
             raise self._error
         if self._response is not None:

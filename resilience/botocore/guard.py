@@ -1,9 +1,11 @@
 """What stands around one client: it starts flights and hears botocore's events."""
 
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from .flight import Flight, current
 from .operation import Operation
 from .takeover import Takeover
 from .timeouts import bound_connecting, unbound_connecting
+from .tokens import with_key
 
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "_resilience_guard"
 logger = logging.getLogger("resilience.botocore")
 _making = threading.Lock()
+"""Held while a guard is made: the first calls of a client wait for one another."""
 Native = Callable[[str, Mapping[str, Any]], Any]
 
 
@@ -96,8 +100,17 @@ class Guard:
         bound = operation.bind(engine, params)
         if bound.binding.mode == "bypass":
             return self._bare(name, params, native)
+        if bound.binding.mode == "enforce":
+            params = with_key(operation.token, params)
         facts = operation.facts(bound, params)
-        flight = Flight(self, bound, operation.model, facts, self._read_timeout_s)
+        flight = Flight(
+            self,
+            bound,
+            model=operation.model,
+            facts=facts,
+            configured_read_s=self._read_timeout_s,
+            why=partial(operation.why, params),
+        )
         token = current.set(flight)
         try:
             flight.arrive()
@@ -167,3 +180,13 @@ def guard_of(client: Any, registration: "Registration") -> Guard:
                 found = Guard(client, registration)
                 vars(client)[ATTRIBUTE] = found
     return found
+
+
+def _renew_lock() -> None:
+    """Make the lock new, after a fork: nobody in the child would ever release it."""
+    global _making  # noqa: PLW0603 - one lock for the process
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

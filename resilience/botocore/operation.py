@@ -17,6 +17,7 @@ from resilience.engine import PolicyEngine
 from .duration import LONG_POLLS, Asked, asked, depends_on_params
 from .idempotency import declaration
 from .labels import MEMBERS, named
+from .tokens import token_of
 
 
 HONOUR = "honour-client-config"
@@ -46,6 +47,8 @@ class Operation:
             labels=labels,
         )
         self.declares = declaration(service, model.name, model)
+        self.token = token_of(model)
+        """What an ambient idempotency key fills; None: nothing."""
         self._is_long_poll = (service, model.name) in LONG_POLLS
         self._asked: Asked | None = None
         if not depends_on_params(service, model.name, model):
@@ -82,6 +85,10 @@ class Operation:
             labels = (*self._labels, *named(dimensions, params))
             target = replace(target, labels=labels)
         return Bound(engine, engine.bind(target), dimensions)
+
+    def why(self, params: Params) -> str:
+        """Why a call with *params* is declared as it is."""
+        return self.declares.of(params).reason
 
     def facts(self, bound: "Bound", params: Params) -> Facts:
         """What is known of a call with *params* when it arrives."""

@@ -12,6 +12,7 @@ from botocore import exceptions as native
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
+import resilience
 from resilience.botocore.extract import from_exception, from_response
 from resilience.botocore.rejected import BotocoreRejected
 
@@ -260,3 +261,17 @@ def test_an_answer_without_anything():
     """An empty parsed answer is no crash."""
     assert ("Unknown", "application") == from_response({})[:2]
     assert "application" == from_response({"Error": "odd"}).kind
+
+
+def test_remedies_are_on_the_error(wire, connect, make_engine):
+    """A wrong clock is named beside the error that it causes."""
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    client = connect("sqs", make_engine())
+    body = b'{"__type": "RequestExpired", "message": "m"}'
+    wire.plans = [(400, {"date": date}, body)]
+
+    with pytest.raises(native.ClientError) as caught:
+        client.list_queues()
+
+    assert "clock is 3" in resilience.report(caught.value).hint
+    assert "clock is 3" in caught.value.__notes__[0]

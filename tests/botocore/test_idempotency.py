@@ -1,7 +1,12 @@
 """What operations declare about being repeated."""
 
+import contextlib
+import socket
+import struct
+import threading
+
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
@@ -161,7 +166,10 @@ def test_a_lost_answer_is_not_repeated(wire, connect, make_engine):
     report = resilience.report(caught.value)
     assert 1 == wire.count
     assert ("idempotency", True) == (report.reason, report.ambiguous)
-    assert "ambiguous" in caught.value.__notes__[0]
+    (note,) = caught.value.__notes__
+    assert "ambiguous" in note
+    assert "not repeated: an update may add to what is there" in note
+    assert "aws.operations.dynamodb.UpdateItem.idempotency" in note
 
 
 def test_a_refused_connection_is_repeated(connect, make_engine, clock):
@@ -173,6 +181,35 @@ def test_a_refused_connection_is_repeated(connect, make_engine, clock):
 
     report = resilience.report(caught.value)
     assert (4, False) == (len(report.attempts), report.ambiguous)
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", "nonsense"])
+def test_a_failed_handshake_is_repeated(ending, connect, make_engine):
+    """Before TLS stands nothing of the request was sent, whatever the error's name."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_spoil, args=(server, ending), daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        client = connect("dynamodb", make_engine(), endpoint_url=url)
+
+        with pytest.raises(BotoCoreError) as caught:
+            client.update_item(TableName="t", Key={"k": {"S": "1"}})
+
+    report = resilience.report(caught.value)
+    assert (4, False) == (len(report.attempts), report.ambiguous)
+
+
+def _spoil(server, ending):
+    """Accept connections and spoil their TLS handshakes."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            connection.recv(4096)
+            if ending == "nonsense":
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            if ending == "reset":
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.close()
 
 
 def test_throttled_writes_are_repeated(wire, connect, make_engine):

@@ -167,6 +167,7 @@ def test_time_that_signing_took_counts(wire, connect, make_engine, clock):
         client.list_queues()
 
     assert "deadline" == caught.value.reason
+    assert "deadline" == resilience.report(caught.value).reason
     assert 0 == wire.count
 
 
@@ -235,6 +236,11 @@ def test_connecting_is_bounded_too(connect, make_engine):
         ("s3", "CompleteMultipartUpload", {}, (True, None)),
         ("stepfunctions", "StartSyncExecution", {}, (True, 305)),
         ("bedrock-runtime", "Converse", {}, (True, None)),
+        ("kinesis", "SubscribeToShard", {}, (True, None)),
+        ("s3", "PutObject", {}, (False, None)),
+        ("s3", "PutObject", {"Body": memoryview(bytes(4 << 20))}, (True, 69)),
+        ("s3", "PutObject", {"Body": bytearray(100)}, (False, None)),
+        ("s3", "PutObject", {"Body": object()}, (True, None)),
     ],
 )
 def test_what_operations_ask(service, operation, params, expected):

@@ -49,7 +49,7 @@ def outcome(fn, *args, **kwargs):
     """What a caller sees: a value, or the type and text of an exception."""
     try:
         value = fn(*args, **kwargs)
-    except Exception as error:  # any exception is a result here
+    except Exception as error:  # noqa: BLE001 - any exception is a result here
         if isinstance(error, grpc.RpcError):
             return error.code(), error.details()
         return type(error).__name__, str(error)
@@ -115,12 +115,16 @@ def grpc_calls(channel, calls):
         method = channel.unary_unary(f"/shop.Cart/{name}")
         many = 1 if name == "Missing" else calls
         given = {"metadata": (("a", "1"), ("a", "2"))}
-        for n in range(many):
-            results.append(outcome(method, b"%d" % n))
+        results += [outcome(method, b"%d" % n) for n in range(many)]
         results.append(outcome(method, b"t", timeout=5, **given))
-        results.append(outcome(lambda m=method: m.future(b"f", **given).result()))
+        results.append(outcome(by_future, method, given))
         results.append(outcome(with_trailers, method))
     return results
+
+
+def by_future(method, given):
+    """The response by way of a future."""
+    return method.future(b"f", **given).result()
 
 
 def with_trailers(method):
@@ -274,14 +278,14 @@ def main():
             )
         )
         for retry_mode in MODES:
-            for faults in ({"fail_each": 7}, {"cut_each": 9}):
-                same.append(
-                    compare(
-                        f"AWS {retry_mode}, {faults}, {mode}",
-                        run_aws(None, retry_mode, 3, long=False, **faults),
-                        run_aws(engine, retry_mode, 3, long=False, **faults),
-                    )
+            same += [
+                compare(
+                    f"AWS {retry_mode}, {faults}, {mode}",
+                    run_aws(None, retry_mode, 3, long=False, **faults),
+                    run_aws(engine, retry_mode, 3, long=False, **faults),
                 )
+                for faults in ({"fail_each": 7}, {"cut_each": 9})
+            ]
     print(f"{sum(same)} of {len(same)} the same, {time.monotonic() - began:.0f} s")
     return 0 if all(same) else 1
 

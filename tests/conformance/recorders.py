@@ -50,7 +50,7 @@ class RecordingHttp:
             def answer(self):
                 recorder.answer(self)
 
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - http.server's names
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -75,7 +75,9 @@ class RecordingHttp:
             self._count += 1
             count = self._count
             digest = hashlib.sha256(body).hexdigest()
-            self.seen.append((request.command, request.path, sorted(kept.items()), digest))
+            self.seen.append(
+                (request.command, request.path, sorted(kept.items()), digest)
+            )
         if self._cut_each and count % self._cut_each == 0:
             request.close_connection = True
             request.connection.close()

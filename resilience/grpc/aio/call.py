@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
 
+from resilience.core.command import StartAttempt
+from resilience.core.event import ARRIVED, AttemptDone
 from resilience.core.outcome import OK, Outcome
 from resilience.drivers.callback import CallbackDriver
 from resilience.grpc.route import attach_report
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from resilience.core.call import Call
-    from resilience.core.command import Finish, StartAttempt
+    from resilience.core.command import Finish
     from resilience.drivers.host import Host
     from resilience.engine import PolicyEngine
     from resilience.grpc.route import Sending
@@ -78,62 +81,76 @@ class Calls:
             call.cancel()
 
 
-def launch(call: UnaryUnaryCall) -> UnaryUnaryCall:
-    """Start *call*: the first attempt is on its way before this returns.
-
-    Raises:
-        Exception: the first attempt could not even be started; what gRPC raised.
-    """
-    call.begin()
-    if call.error is not None and call.number == 1 and call.native is None:
-        raise call.error
-    return call
-
-
 class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     """A protected call, as grpcio's own in every method. Owned by one event loop."""
 
+    # Most calls are healthy and never set these: a default costs them nothing.
+    native: Any = None
+    """The newest attempt's call; None: it could not be started."""
+    error: Exception | None = None
+    """What the call ends with, when it fails."""
+    number = 0
+    """Of the newest attempt."""
+    _driver: CallbackDriver | None = None
+    _fin: asyncio.Future[None] | None = None
+    _ended = False
+    _locally_cancelled = False
+    _response: Any = None
+    _reader: asyncio.Task[None] | None = None
+    _reading: asyncio.Future[Any] | None = None
+    _callbacks: tuple[Callable[[Any], None], ...] = ()
+
     def __init__(self, call: Call, sending: Sending, calls: Calls) -> None:
-        self.native: Any = None
-        """The newest attempt's call; None: it could not be started."""
-        self.error: Exception | None = None
-        """What the call ends with, when it fails."""
-        self.number = 0
-        """Of the newest attempt."""
         self._call = call
         self._sending = sending
         self._calls = calls
-        self._loop = calls.loop
-        self._driver: CallbackDriver | None = CallbackDriver(
-            call, self._start, self._cancel_native, self._finish, calls.waits
-        )
-        self._fin: asyncio.Future[None] | None = None
-        self._ended = False
-        self._locally_cancelled = False
-        self._response: Any = None
-        self._reader: asyncio.Task[None] | None = None
-        self._reading: asyncio.Future[Any] | None = None
-        self._began = 0.0
-        self._callbacks: list[Callable[[Any], None]] = []
 
     # -- the driver's side -------------------------------------------------------
 
     def begin(self) -> None:
-        """The call arrives."""
+        """Start the call: its first attempt is on its way before this returns.
+
+        A healthy call needs no driver, which saves a good part of its cost.
+
+        Raises:
+            Exception: the attempt could not even be started; what gRPC raised.
+        """
+        engine = self._sending.route.engine
+        step = self._call.advance(ARRIVED, engine.now())
         self._calls.active.add(self)
-        if self._driver is not None:
-            self._driver.begin()
+        if step.commands and type(step.commands[0]) is StartAttempt:
+            if step.records:
+                engine.emit(step.records)
+            self._start(step.commands[0])
+        else:
+            self._drive()._apply(step)
+        if self.error is not None and self.number == 1 and self.native is None:
+            raise self.error
+
+    def _drive(self) -> CallbackDriver:
+        """The driver, which takes over whatever the first attempt did not settle."""
+        if self._driver is None:
+            self._driver = CallbackDriver(
+                self._call,
+                self._start,
+                self._cancel_native,
+                self._finish,
+                self._calls.waits,
+            )
+        return self._driver
 
     def _start(self, start: StartAttempt) -> None:
-        self.number, self.native, self.error = start.number, None, None
+        self.number = start.number
+        if start.number > 1:
+            self.native = self.error = None
         self._began = monotonic()
         try:
             native = self._sending.launch(start)
         except Exception as error:  # noqa: BLE001 - classified; raised again at the end
             self._attempt_failed(error)
             return
-        if asyncio.iscoroutine(native):  # an interceptor's continuation
-            self._reader = self._loop.create_task(self._enter(native))
+        if isinstance(native, CoroutineType):  # an interceptor's continuation
+            self._reader = self._calls.loop.create_task(self._enter(native))
             return
         self.native = native
         response = getattr(native, "_call_response", None)
@@ -143,7 +160,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             response.add_done_callback(self._native_done)
             self._reading = response
         else:
-            self._reader = self._loop.create_task(self._read(native))
+            self._reader = self._calls.loop.create_task(self._read(native))
 
     async def _enter(self, starting: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -163,9 +180,14 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         else:
             self._attempt_answered(response)
 
-    def _native_done(self, _: asyncio.Future[Any]) -> None:
+    def _native_done(self, done: asyncio.Future[Any]) -> None:
         """The native call's task has ended, so it is read without waiting."""
         self._reading = None
+        if not done.cancelled() and done.exception() is None:
+            response = done.result()
+            if response is not grpc.aio.EOF:
+                self._attempt_answered(response)
+                return
         reading = self.native.__await__()
         try:
             reading.send(None)
@@ -177,11 +199,18 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             self._attempt_failed(error)
         else:
             reading.close()
-            self._reader = self._loop.create_task(self._read(self.native))
+            self._reader = self._calls.loop.create_task(self._read(self.native))
 
     def _attempt_answered(self, response: Any) -> None:
         self._response = response
-        self._done(_NO_MESSAGE if response is None else OK)
+        if response is None or self._driver is not None or self._ended:
+            self._done(_NO_MESSAGE if response is None else OK)
+            return
+        engine = self._sending.route.engine
+        step = self._call.advance(AttemptDone(1, OK), engine.now())
+        if step.records:
+            engine.emit(step.records)
+        self._end()
 
     def _attempt_failed(self, error: Exception) -> None:
         self.error = error
@@ -193,8 +222,8 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self._done(_CLOSED)
 
     def _done(self, outcome: Outcome) -> None:
-        if self._driver is not None:
-            self._driver.done(self.number, outcome)
+        if not self._ended:
+            self._drive().done(self.number, outcome)
 
     def _cancel_native(self, _: int) -> None:
         if self.native is not None:
@@ -228,12 +257,12 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self._calls.active.discard(self)
         if self._fin is not None and not self._fin.done():
             self._fin.set_result(None)
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        for callback in self._callbacks:
             try:
                 callback(self)
             except Exception:  # a callback must not end the driver
                 _LOGGER.exception("a done callback of a call raised")
+        self._callbacks = ()
 
     def is_waiting(self) -> bool:
         """Is it between two attempts?"""
@@ -242,7 +271,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     def _end_of_call(self) -> asyncio.Future[None]:
         """What waiters wait for; made only when somebody does."""
         if self._fin is None:
-            self._fin = self._loop.create_future()
+            self._fin = self._calls.loop.create_future()
         return self._fin
 
     # -- grpc.aio.UnaryUnaryCall -------------------------------------------------
@@ -272,10 +301,9 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         """Cancel the call, in an attempt or between two; False: it had ended."""
         if self._ended:
             return False
-        driver = self._driver
+        driver = self._drive()
         self._end(cancelled=True)
-        if driver is not None:
-            driver.cancel()
+        driver.cancel()
         return True
 
     def cancelled(self) -> bool:
@@ -291,7 +319,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         if self._ended:
             callback(self)
         else:
-            self._callbacks.append(callback)
+            self._callbacks = (*self._callbacks, callback)
 
     def time_remaining(self) -> float | None:
         """Seconds to the call's deadline, not the attempt's; None: it has none."""

@@ -13,7 +13,7 @@ from resilience.engine import PolicyEngine
 from resilience.grpc.connectivity import no_witness
 from resilience.grpc.route import NOTHING_ELSE, Route, Sending, is_native
 
-from .call import Calls, UnaryUnaryCall, launch
+from .call import Calls, UnaryUnaryCall
 
 
 MAX_METHODS = 10_000
@@ -76,7 +76,9 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
             (details.timeout, details.metadata, *NOTHING_ELSE),
         )
         call = self._engine.new_call(binding, route.facts(details.timeout))
-        return launch(UnaryUnaryCall(call, sending, self._calls))
+        made = UnaryUnaryCall(call, sending, self._calls)
+        made.begin()
+        return made
 
     def _route(self, method: Any) -> Route:
         route = self._routes.get(method)

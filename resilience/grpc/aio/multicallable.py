@@ -8,9 +8,10 @@ from typing import Any
 
 import grpc.aio
 
+from resilience.context import deadline_at
 from resilience.grpc.route import AS_GIVEN, Route, Sending, is_native
 
-from .call import Calls, UnaryUnaryCall, launch
+from .call import Calls, UnaryUnaryCall
 
 
 class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
@@ -42,11 +43,19 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         or `AioGrpcRejected`; `resilience.report` gives its history.
         """
         route = self._route
-        binding = route.binding()
+        engine = route.engine
+        binding = route.last
+        if route.is_watched or binding.epoch != engine.epoch:
+            binding = route.binding()
         given = (timeout, metadata, credentials, wait_for_ready, compression)
         sending = Sending(route, binding, self._inner, request, given)
-        if is_native(binding, timeout):
-            native: grpc.aio.UnaryUnaryCall[Any, Any] = sending.launch(AS_GIVEN)
-            return native
-        call = route.engine.new_call(binding, route.facts(timeout))
-        return launch(UnaryUnaryCall(call, sending, self._calls))
+        if timeout is not None or binding.mode == "bypass":
+            if is_native(binding, timeout):
+                native: grpc.aio.UnaryUnaryCall[Any, Any] = sending.launch(AS_GIVEN)
+                return native
+            facts = route.facts(timeout)
+        else:
+            facts = route.plain if deadline_at.get() is None else route.facts(None)
+        made = UnaryUnaryCall(engine.new_call(binding, facts), sending, self._calls)
+        made.begin()
+        return made
