@@ -141,8 +141,8 @@ def aio_costs(address: str, engine: resilience.PolicyEngine) -> dict[str, float]
     return costs
 
 
-def main() -> list[tuple[str, str]]:
-    """Print and return the figures."""
+def report() -> str:
+    """The figures as text."""
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER],
         stdin=subprocess.PIPE,
@@ -166,14 +166,13 @@ def main() -> list[tuple[str, str]]:
                 f"{costs['no-op interceptor']:.1f} us, ours adds "
                 f"{costs['resilience']:.1f} us; ratio {ratio:.2f} (at most 1.5)"
             )
-            print(f"gRPC unary CPU, {style}: {text}", flush=True)
-            figures.append((f"gRPC unary CPU, {style}", text))
+            figures.append(f"{style}: {text}")
     finally:
         server.kill()
         server.wait()
         engine.close()
-    return figures
+    return "\n".join(figures)
 
 
 if __name__ == "__main__":
-    main()
+    print(report())

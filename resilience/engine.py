@@ -79,7 +79,7 @@ class PolicyEngine:
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")
         self._control = ControlFile(path) if path else None
-        self._next_look = 0.0 if self._control else float("inf")
+        self._next_look = 0.0
         self.closed = False
         self._renew_process()
         _engines.add(self)
@@ -173,8 +173,10 @@ class PolicyEngine:
 
     def look(self) -> None:
         """Look at the control file if a second has passed; adapters call it first."""
+        if self._control is None:
+            return
         now = self.now()
-        if now < self._next_look or self._control is None:
+        if now < self._next_look:
             return
         self._next_look = now + 1.0
         changed, problem = self._control.look()
@@ -229,6 +231,7 @@ class PolicyEngine:
                 enforces and found.retry is not None and found.retry.mode == "enforce"
             ),
             epoch=epoch,
+            records_successes=self._fanout.wants_successes,
         )
 
     def new_call(self, binding: Binding, facts: Facts = NO_FACTS) -> Call:

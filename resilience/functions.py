@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from resilience.context import deadline
@@ -53,6 +54,7 @@ class _Result(Generic[T]):
     error: Exception | None
 
 
+@lru_cache(maxsize=1024)
 def parse(name: str) -> Target:
     """The target called *name*: `app:service/operation`.
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 
 _COMES_FROM = {
@@ -52,6 +53,17 @@ def _nobodys_settings(tmp_path_factory):
         patch.setenv("AWS_CONFIG_FILE", str(nowhere / "config"))
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere / "credentials"))
         yield
+
+
+def pytest_collection_modifyitems(items):
+    """Let a property that spins for ever end its process.
+
+    The gentle way raises inside the test once; Hypothesis takes that for a failing
+    example, tries the next one, and spins again with nobody to stop it.
+    """
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.timeout(method="thread"))
 
 
 @pytest.hookimpl(trylast=True)

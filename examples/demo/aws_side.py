@@ -49,7 +49,6 @@ def open_clients(way: plan.Way, server: Server) -> Clients:
 
 def prepare(cloud: Cloud) -> None:
     """An empty endpoint with one bucket, one table, and something to read."""
-    cloud.set_shares()
     cloud.reset()
     s3, dynamodb = open_clients("bare", cloud.endpoint)
     where = {"LocationConstraint": REGION}
@@ -130,6 +129,7 @@ def run(
     )
     for client in clients:
         client.close()
+    cloud.settle()
     return samples
 
 

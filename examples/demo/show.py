@@ -23,7 +23,8 @@ LEGEND = (
     "intent; attempts: requests per call, without refused connections. Both are "
     "counted at the servers. Bare gRPC has no deadline: the demo gives up on a call "
     f"after {plan.GRPC_HARNESS_LIMIT_S:g} s. platform: a service config with five "
-    "attempts for the whole service; botocore's standard mode."
+    "attempts for the whole service; botocore's standard mode. resilience gives a "
+    "non-idempotent call that may have been executed back instead of repeating it."
 )
 
 

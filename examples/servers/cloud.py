@@ -5,6 +5,7 @@ through the proxy or (to look at the truth) around it.
 """
 
 import json
+import time
 import urllib.request
 from typing import Any
 
@@ -40,11 +41,19 @@ class Cloud:
         self._control("/outage", fault)
 
     def counts(self) -> dict[str, int]:
-        """`operation what` to requests seen by the proxy."""
-        return dict(self._control("/counts"))
+        """`operation what` to requests seen by the proxy; `held`: under way now."""
+        return self._control("/counts")
+
+    def settle(self) -> None:
+        """End all faults and execute what is held: the state then changes no more."""
+        self.set_shares()
+        self.set_outage("")
+        while self._control("/release", {})["held"]:
+            time.sleep(0.02)
 
     def reset(self) -> None:
-        """Empty the endpoint and forget the proxy's counts; shares stay."""
+        """End all faults, empty the endpoint and forget the proxy's counts."""
+        self.settle()
         url = f"http://{self.endpoint.address}/moto-api/reset"
         _post(url, b"")
         self._control("/reset", {})

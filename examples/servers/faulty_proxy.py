@@ -4,7 +4,7 @@ It stands between an AWS client and a real endpoint (moto). Faults by share: `er
 (500 before execution), `drop` (connection closed before execution), `lose` (executed,
 then the connection is closed: a lost answer), `stall` (held, then executed).
 
-A second port controls it: GET /counts; POST /shares, /outage (JSON), /reset.
+A second port controls it: /counts, /shares and /outage (JSON), /release, /reset.
 """
 
 import argparse
@@ -71,6 +71,13 @@ class FaultyProxy:
         self._upstream_port = upstream_port
         self._seed = seed
         self._seen: Counter[str] = Counter()
+        self._held = 0
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """Execute what is held now, instead of later."""
+        self._released.set()
+        self._released = asyncio.Event()
 
     def reset(self) -> None:
         """Forget all counts and repetitions, and lift an outage."""
@@ -99,11 +106,20 @@ class FaultyProxy:
             return None
         if fault == "error":
             return internal_error(request)
-        if fault == "stall":
-            await asyncio.sleep(self.stall_s)
-        reply = await forward(request, HOST, self._upstream_port)
+        self._held += fault == "stall"
+        try:
+            if fault == "stall":
+                await self._hold()
+            reply = await forward(request, HOST, self._upstream_port)
+        finally:
+            self._held -= fault == "stall"
         self._count(name, "executed")
         return None if fault == "lose" else reply
+
+    async def _hold(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.stall_s):
+                await self._released.wait()
 
     def _draw(self, name: str, request: Request) -> str:
         content = hashlib.blake2b(request.body, digest_size=8).hexdigest()
@@ -130,13 +146,14 @@ class FaultyProxy:
         actions: dict[str, Callable[[Any], None]] = {
             "/counts": lambda _: None,
             "/reset": lambda _: self.reset(),
+            "/release": lambda _: self.release(),
             "/shares": self._set_shares,
             "/outage": self._set_outage,
         }
         if request.path not in actions:
             return answer("404 Not Found", {"Connection": "close"}, b"")
         actions[request.path](given)
-        body = json.dumps(self.counts).encode()
+        body = json.dumps({**self.counts, "held": self._held}).encode()
         headers = {"Content-Type": "application/json", "Connection": "close"}
         return answer("200 OK", headers, body)
 

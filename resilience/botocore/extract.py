@@ -30,6 +30,11 @@ MAX_MESSAGE = 300
 MAX_CODE = 80
 SKEW_S = 240.0
 """From four minutes on a difference of clocks is named (AWS refuses at five)."""
+_RESOLUTION = (
+    socket.gaierror,
+    # urllib3 2; version 1 lets the former through.
+    getattr(urllib3_errors, "NameResolutionError", socket.gaierror),
+)
 _LOCAL_ERRNOS = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 
 
@@ -172,7 +177,7 @@ def _is_ours(error: BaseException) -> bool:
     if isinstance(error, native.ProxyConnectionError):
         return True
     for cause in _causes(error):
-        if isinstance(cause, (socket.gaierror, urllib3_errors.NameResolutionError)):
+        if isinstance(cause, _RESOLUTION):
             return True
         if isinstance(cause, OSError) and cause.errno in _LOCAL_ERRNOS:
             return True

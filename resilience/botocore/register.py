@@ -55,6 +55,9 @@ class ProtectedClient:
 def register(obj: Any, engine: PolicyEngine) -> None:
     """Protect the calls of *obj* with *engine*.
 
+    Safe to call from any thread; a client that exists is best registered before
+    threads use it, for botocore remembers handlers of events that are under way.
+
     Args:
         obj: a boto3 or botocore session (clients that it makes from now on), a client
             or resource (that one), or the `boto3` module (its default session).

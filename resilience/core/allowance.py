@@ -25,7 +25,9 @@ def of_call(
     """The whole call's length and its deadline; None: it has none."""
     timeout_s = facts.timeout_s
     if timeout_s is None:
-        timeout_s = _stretched(policy.timeout_s, facts)
+        timeout_s = policy.timeout_s
+        if facts.long or facts.least_s is not None:
+            timeout_s = _stretched(timeout_s, facts)
     ambient = facts.deadline_at
     if timeout_s is None:
         return (None if ambient is None else ambient - now), ambient
@@ -42,7 +44,9 @@ def of_attempt(
 
     Where the deadline ends it, the end *is* the deadline, bit for bit.
     """
-    timeout_s = _stretched(policy.attempt_timeout_s, facts)
+    timeout_s = policy.attempt_timeout_s
+    if facts.long or facts.least_s is not None:
+        timeout_s = _stretched(timeout_s, facts)
     if deadline is None:
         return timeout_s, None if timeout_s is None else now + timeout_s
     left = deadline - now
@@ -52,11 +56,10 @@ def of_attempt(
 
 
 def _stretched(timeout_s: float | None, facts: Facts) -> float | None:
-    """A policy's timeout, never shorter than what the request itself asks for."""
-    least_s = facts.least_s
-    if least_s is None:
-        return None if facts.long else timeout_s
-    return None if timeout_s is None else max(timeout_s, least_s)
+    """A policy's timeout, never shorter than what a long request itself asks for."""
+    if timeout_s is None or facts.least_s is None:
+        return None
+    return max(timeout_s, facts.least_s)
 
 
 def has_run_out(outcome: Outcome, deadline: float | None, now: float) -> bool:

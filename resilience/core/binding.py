@@ -29,3 +29,5 @@ class Binding:
     budget_acts: bool
     retry_acts: bool
     epoch: int
+    records_successes: bool = True
+    """False: no sink wants the record of a call whose first attempt succeeded."""

@@ -124,7 +124,7 @@ class Breaker:
                 return self._refusal(now, self._soon(now, rng))
             case "half-open":
                 return self._probe_locked(now, rng, deadline)
-            case "open" | "forced-open":
+            case _:
                 return self._refusal(now, self.until)
 
     def _probe_locked(

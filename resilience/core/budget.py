@@ -24,27 +24,35 @@ class RetryBudget(Protocol):
 
     def deposit(self, now: float) -> None:
         """A call started."""
+        ...
 
     def allows(self, outcome: Outcome, now: float) -> bool:
         """Would a retry after *outcome* be granted now? Takes nothing."""
+        ...
 
     def withdraw(self, outcome: Outcome, now: float) -> int | None:
         """Take what a retry after *outcome* costs; None: denied."""
+        ...
 
     def refund(self, cost: int, now: float) -> None:
         """Give back what was taken for a retry that was not made."""
+        ...
 
     def ended(self, cost: int | None, now: float, *, ok: bool) -> None:
         """A call ended; *cost* was taken for its last retry, None: it had none."""
+        ...
 
     def failed(self, now: float, *, counts: bool) -> None:
         """An attempt failed; *counts*: in a way that throttling counts."""
+        ...
 
     def balance(self, now: float) -> float:
         """Retries that would be granted now."""
+        ...
 
     def renew(self) -> None:
         """Make the lock new, after a fork."""
+        ...
 
 
 class RatioBudget:

@@ -17,7 +17,6 @@ from .breaker import Breaker, Permit, Refusal
 from .command import (
     NOTHING,
     CancelAttempt,
-    Command,
     Finish,
     Rejection,
     StartAttempt,
@@ -25,6 +24,7 @@ from .command import (
 )
 from .event import Arrived, AttemptCommitted, AttemptDone, CallerGone, Event, Woke
 from .journal import Journal
+from .named import make
 from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
 from .rejection import make_rejection
@@ -77,7 +77,8 @@ class Call:
         self.deadline_at: float | None = None
         """The call's end, monotonic; None: it has none."""
         self.ended: CallEnded | None = None
-        """The record of its end, once there is one."""
+        """The record of its end, once there is one; none for a clean success that no
+        sink wants."""
         self._binding = binding
         self._facts = facts
         self._rng = rng
@@ -152,25 +153,22 @@ class Call:
         deadline, retries = self.deadline_at, self._retries
         if deadline is not None and deadline <= now:
             return self._refuse("deadline", "the deadline has passed", None, now)
-        if retries is not None:
-            if not retries.fits(0.0, deadline, now):
-                return self._refuse("deadline", "", None, now)
-            if not retries.may_add_load:
-                return self._refuse("breaker-open", "", None, now)
+        if retries is not None and not retries.may_add_load:
+            return self._refuse("breaker-open", "", None, now)
         binding = self._binding
         breaker = binding.breaker
         if breaker is not None:
             answer = breaker.admit(now, self._rng, deadline)
             if breaker.changes:
                 self._written.add(breaker.drain())
-            if type(answer) is Permit:
-                self._permit = answer
-            elif isinstance(answer, Refusal):
+            if isinstance(answer, Refusal):
                 if binding.breaker_acts:
                     return self._breaker_refused(breaker, answer, now)
                 self._written.decided(
                     "breaker", "reject", "breaker-open", now, message=answer.message
                 )
+            else:
+                self._permit = answer
         return self._start(now)
 
     def _breaker_refused(self, breaker: Breaker, answer: Refusal, now: float) -> Step:
@@ -212,7 +210,9 @@ class Call:
             timeout_s, self._wake_at = allowance.of_attempt(
                 binding.policy, self._facts, self.deadline_at, now
             )
-        return self._step((StartAttempt(self._number, timeout_s),), self._wake_at)
+        start = (make(StartAttempt, (self._number, timeout_s)),)
+        records = () if self._journal is None else self._journal.take()
+        return make(Step, (start, self._wake_at, records))
 
     def _attempt_done(
         self, outcome: Outcome, host_wait_s: float | None, now: float
@@ -245,6 +245,8 @@ class Call:
         if after.budget_would_deny:
             self._written.decided("retry_budget", "fail", "retry-budget", now)
         reason, wait = after.reason, after.wait_s
+        if binding.mode == "enforce" and not self._facts.host_decides:
+            host_wait_s = None
         if not binding.retry_acts and host_wait_s is None:
             return self._observed(outcome, elapsed, after, now)
         if binding.mode != "enforce":
@@ -288,7 +290,7 @@ class Call:
     def _wait(self, state: _State, until: float) -> Step:
         self._state = state
         self._wake_at = until
-        return self._step((), until)
+        return Step((), until, self._written.take())
 
     def _woke(self, now: float) -> Step:
         if self._state == "finished":
@@ -303,17 +305,15 @@ class Call:
             cancel = CancelAttempt(self._number, reason)
             step = self._attempt_done(TIMED_OUT, None, now)
             return step._replace(commands=(cancel, *step.commands))
-        if retries is None or self._state == "queued":
-            return self._admit(now)
-        if self._state == "failing" and retries.last is not None:
+        if self._state == "failing" and retries is not None and retries.last:
             return self._finish(retries.last, "retry-budget", now)
-        return self._repeat(retries, now)
+        return self._admit(now) if retries is None else self._repeat(retries, now)
 
     def _repeat(self, retries: Retries, now: float) -> Step:
         """A repeat is due: time left? -> retry budget -> breaker -> start."""
         if not retries.fits(0.0, self.deadline_at, now):
             return self._refuse("deadline", "", None, now)
-        if not retries.pay(now):
+        if self._state == "waiting" and not retries.pay(now):
             return self._refuse("retry-budget", "", None, now)
         return self._admit(now)
 
@@ -346,25 +346,30 @@ class Call:
             binding.budget.ended(cost, now, ok=ok)
         self._state = "finished"
         self._waited += now - self._started
-        self.ended = ended = CallEnded(
-            self.id,
-            binding.target,
-            outcome,
-            reason,
-            self._number,
-            0 if retries is None else retries.free,
-            self._first_code or outcome.code,
-            now - self._arrived,
-            self._waited,
-            not ok and journal is not None and journal.is_ambiguous,
-            binding.mode,
-            self.idempotency,
-            self._timeout_s,
-            now,
+        finish = (make(Finish, (self._number, outcome, reason, rejection)),)
+        if ok and journal is None and not binding.records_successes:
+            return make(Step, (finish, None, ()))
+        self.ended = ended = make(
+            CallEnded,
+            (
+                self.id,
+                binding.target,
+                outcome,
+                reason,
+                self._number,
+                0 if retries is None else retries.free,
+                self._first_code or outcome.code,
+                now - self._arrived,
+                self._waited,
+                not ok and journal is not None and journal.is_ambiguous,
+                binding.mode,
+                self.idempotency,
+                self._timeout_s,
+                now,
+            ),
         )
-        finish = (Finish(self._number, outcome, reason, rejection),)
         if journal is None:
-            return Step(finish, None, (ended,))
+            return make(Step, (finish, None, (ended,)))
         return Step(finish, None, (*journal.take(), ended))
 
     @property
@@ -390,8 +395,3 @@ class Call:
             time_left_s=None if deadline is None else deadline - now,
             now=now,
         )
-
-    def _step(self, commands: tuple[Command, ...], wake_at: float | None) -> Step:
-        if self._journal is None:
-            return Step(commands, wake_at)
-        return Step(commands, wake_at, self._journal.take())

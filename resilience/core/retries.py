@@ -63,7 +63,7 @@ class Retries:
     ) -> None:
         self._binding = binding
         self._facts = facts
-        self._idempotency = idempotency
+        self._idempotency: Idempotency = idempotency
         self._rng = rng
         self._by_code: dict[str, int] = {}
         self._backoffs: dict[BackoffPolicy, Backoff] = {}

@@ -25,14 +25,17 @@ def settle(
     rng: Callable[[], float],
 ) -> None:
     """Give *permit* back and count *outcome*, which took *elapsed_s*."""
-    is_ok = outcome.kind == "ok"
     is_long = facts.long or facts.least_s is not None
-    if is_ok and not is_long:
-        # What a long poll takes says nothing about the calls beside it.
-        binding.scope.latency.sample(elapsed_s)
-    if binding.budget is not None and not is_ok:
-        binding.budget.failed(now, counts=_is_throttling(binding, outcome))
     breaker = binding.breaker
+    if outcome.kind == "ok":
+        if not is_long:
+            # What a long poll takes says nothing about the calls beside it.
+            binding.scope.latency.sample(elapsed_s)
+        if breaker is not None and permit is not None:
+            breaker.done(permit, "success", elapsed_s, now, rng, long=is_long)
+        return
+    if binding.budget is not None:
+        binding.budget.failed(now, counts=_is_throttling(binding, outcome))
     if breaker is None or permit is None:
         return
     shown = evidence(outcome)

@@ -37,12 +37,15 @@ class Window(Protocol):
 
     def add(self, now: float, *, failed: bool, slow: bool) -> bool:
         """Count one result; True: nothing inside failed or was slow."""
+        ...
 
     def totals(self, now: float) -> Totals:
         """What is inside at *now*."""
+        ...
 
     def clear(self) -> None:
         """Forget everything."""
+        ...
 
 
 class CountWindow:

@@ -81,26 +81,21 @@ class Channel(grpc.Channel):
     def subscribe(
         self,
         callback: Callable[[grpc.ChannelConnectivity], None],
-        try_to_connect: bool | None = False,
+        *args: Any,
+        **others: Any,
     ) -> None:
         """Hear about the inner channel's connectivity."""
-        self._channel.subscribe(callback, try_to_connect=try_to_connect)
+        self._channel.subscribe(callback, *args, **others)
 
     def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
         """Hear no more."""
         self._channel.unsubscribe(callback)
 
     def unary_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        **others: Any,
+        self, method: str, *args: Any, **others: Any
     ) -> grpc.UnaryUnaryMultiCallable:
         """The protected multicallable of a unary-unary *method*."""
-        inner = self._channel.unary_unary(
-            method, request_serializer, response_deserializer, **others
-        )
+        inner = self._channel.unary_unary(method, *args, **others)
         route = Route(self._engine, self._target_name, method, self._witness)
         return UnaryUnaryMultiCallable(inner, route)
 

@@ -271,7 +271,7 @@ class UnaryUnaryFuture(grpc.RpcError, grpc.Call, grpc.Future):
         """Has it not ended yet?"""
         return not self._flight.ended
 
-    def time_remaining(self) -> float | None:
+    def time_remaining(self) -> Any:
         """Seconds to the call's deadline, not the attempt's; None: it has none."""
         deadline_at = self._flight.call.deadline_at
         if deadline_at is not None:

@@ -64,7 +64,7 @@ class GrpcRejected(Rejected, grpc.RpcError, grpc.Call, grpc.Future):
         """False: it ended before it began."""
         return False
 
-    def time_remaining(self) -> float | None:
+    def time_remaining(self) -> Any:
         """None."""
         return None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from resilience.context import LONGEST_S, ambient_key, deadline_at
 from resilience.core.command import StartAttempt
 from resilience.core.target import Facts, Target
+from resilience.errors import Rejected
 from resilience.report import attach, of_call
 
 from . import extract
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from .connectivity import Witness
 
 
+MAX_TIMEOUTS = 64
+"""Of one method that are remembered: most callers use one or two."""
+
+
 def target_of(name: str, method: str | bytes) -> Target:
     """The target of gRPC *method*, `/package.Service/Method`, on the target *name*."""
     path = method.decode("utf-8", "replace") if isinstance(method, bytes) else method
@@ -40,7 +45,15 @@ def target_of(name: str, method: str | bytes) -> Target:
 class Route:
     """One method of one channel. Safe to share between threads."""
 
-    __slots__ = ("engine", "is_watched", "last", "plain", "target", "witness")
+    __slots__ = (
+        "_timed",
+        "engine",
+        "is_watched",
+        "last",
+        "plain",
+        "target",
+        "witness",
+    )
 
     def __init__(
         self, engine: PolicyEngine, name: str, method: str | bytes, witness: Witness
@@ -50,6 +63,7 @@ class Route:
         self.witness = witness
         self.plain = Facts(declared=declared(self.target.service, self.target.method))
         """The facts of a call without a timeout or a deadline."""
+        self._timed: dict[float, Facts] = {}
         self.last = engine.bind(self.target)
         """The binding of the call before; calls check its epoch themselves."""
         self.is_watched = engine._control is not None
@@ -69,8 +83,16 @@ class Route:
         """The facts of a call with the caller's own *timeout* in seconds."""
         ambient = deadline_at.get()
         timeout = native_timeout(timeout)
-        if ambient is None and timeout is None:
-            return self.plain
+        if ambient is None:
+            if timeout is None:
+                return self.plain
+            found = self._timed.get(timeout)
+            if found is None:
+                if len(self._timed) >= MAX_TIMEOUTS:
+                    self._timed = {}
+                made = Facts(declared=self.plain.declared, timeout_s=timeout)
+                found = self._timed[timeout] = made
+            return found
         return Facts(
             declared=self.plain.declared, timeout_s=timeout, deadline_at=ambient
         )
@@ -188,9 +210,9 @@ def native_timeout(timeout: float | None) -> float | None:
     return None if timeout is not None and timeout >= LONGEST_S else timeout
 
 
-def attach_report(
-    call: Call, error: BaseException, retry_after_s: float | None = None
-) -> None:
+def attach_report(call: Call, error: BaseException) -> None:
     """Put the history of *call*, which has ended, on the error that its caller gets."""
-    hint = extract.explanation(error)
-    attach(error, of_call(call, retry_after_s, hint))
+    if isinstance(error, Rejected):
+        attach(error, of_call(call, error.retry_after_s))
+    else:
+        attach(error, of_call(call, hint=extract.explanation(error)))

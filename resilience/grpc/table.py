@@ -187,7 +187,7 @@ _BY_ENVOY = (
 _BROKEN_OFF = (
     Row(
         "UNAVAILABLE",
-        "(GOAWAY received",
+        "GOAWAY received",
         "transport",
         "no",
         unless="Socket closed",

@@ -14,7 +14,12 @@ logger = logging.getLogger("resilience")
 
 
 class Sink(Protocol):
-    """Where records go. Must be safe to share between threads, and must not block."""
+    """Where records go. Must be safe to share between threads, and must not block.
+
+    One that has an attribute `wants_successes = False` is not sent the `CallEnded` of a
+    call whose first attempt succeeded, unless another sink wants it: making those
+    records is a good part of what a healthy call costs.
+    """
 
     def emit(self, record: Record) -> None:
         """Take one record."""
@@ -29,6 +34,10 @@ class Fanout:
 
             sinks = (LogSink(),)
         self._sinks = tuple(sinks)
+        self.wants_successes = any(
+            getattr(sink, "wants_successes", True) for sink in self._sinks
+        )
+        """Whether any sink wants records of clean successes."""
         self.failures = 0
         """Records that a sink could not take."""
         self._next_report = 0.0

@@ -68,6 +68,9 @@ class LogSink:
             comes with the next record after it, or with `close`.
     """
 
+    wants_successes = False
+    """A clean success has no line, so the engine need not make its record."""
+
     def __init__(
         self,
         logger: logging.Logger | None = None,

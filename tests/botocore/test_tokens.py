@@ -67,7 +67,7 @@ def test_only_under_enforce(mode, tokens, connect, make_engine):
 
 @pytest.mark.parametrize("key", ["short", "k" * 200])
 def test_a_key_of_another_length(key, wire, connect, make_engine):
-    """Where the token's length is bounded a digest stands for the key, always the same."""
+    """Where a token's length is bounded, the same digest stands for the key."""
     client = connect("secretsmanager", make_engine())
     with resilience.idempotency_key(key):
         client.create_secret(Name="a")

@@ -1,7 +1,6 @@
 """How long a call and its attempts may take."""
 
 import pytest
-from tests.core.policies import OK, RESET, TIMEOUT, policy
 
 from resilience.core.allowance import (
     SLACK_S,
@@ -12,6 +11,7 @@ from resilience.core.allowance import (
     of_call,
 )
 from resilience.core.target import Facts
+from tests.core.policies import OK, RESET, TIMEOUT, policy
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,7 @@ from resilience.core.target import Facts
     ],
 )
 def test_a_calls_length_and_deadline(timeout_s, facts, expected) -> None:
-    """The caller's word before the policy's, never past the ambient deadline; no
-    policy shortens what the request itself asks for.
-    """
+    """The caller's word, then the policy's; a request that asks to last is not cut."""
     assert of_call(policy(timeout_s=timeout_s), facts, 100.0) == expected
 
 
@@ -102,7 +100,7 @@ def test_a_timer_that_is_early_by_rounding_is_in_time(
 def test_an_attempt_fits_if_it_can_be_expected_to_end(
     wait_s, expected_s, deadline, expected
 ) -> None:
-    """Start plus expected latency, up to the deadline; never a start at the deadline."""
+    """Start plus expected latency up to the deadline; never a start at it."""
     assert fits(wait_s, expected_s, deadline, 0.0) is expected
 
 

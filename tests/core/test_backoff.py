@@ -3,10 +3,10 @@
 import random
 
 import pytest
-from tests.core.policies import backoff, highest, middle
 
 from resilience.core.backoff import AWS_CLAMP_S, Backoff, with_pushback
 from resilience.core.outcome import Outcome
+from tests.core.policies import backoff, highest, middle
 
 
 def waits(count: int, rng=middle, **changes) -> list[float]:

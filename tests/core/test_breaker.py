@@ -5,9 +5,9 @@ import random
 import threading
 
 import pytest
-from tests.core.policies import breaker, middle
 
 from resilience.core.breaker import MIN_PAUSE_S, Breaker, Permit, Refusal
+from tests.core.policies import breaker, middle
 
 
 class Probed:
@@ -487,6 +487,15 @@ def test_only_a_full_ramp_forgets_the_openings() -> None:
     probed.call()
 
     assert probed.made.openings == 0
+
+
+def test_a_ramp_of_no_length_is_over_at_once() -> None:
+    """Put there by hand, a breaker without a ramp closes with the next call."""
+    probed = Probed(ramp_s=0.0)
+    probed.made.move("ramp", 0)
+
+    assert probed.call()
+    assert probed.state == "closed"
 
 
 # By hand

@@ -1,9 +1,9 @@
 """Retry budgets: ratio, tokens, quota."""
 
 import pytest
-from tests.core.policies import RESET, THROTTLED, TIMEOUT, budget
 
 from resilience.core.budget import make_budget
+from tests.core.policies import RESET, THROTTLED, TIMEOUT, budget
 
 
 def drain(made, now: float, most: int = 10_000) -> int:
@@ -142,7 +142,7 @@ def test_a_quota_has_prices() -> None:
 
 
 def test_a_quota_runs_out_and_is_refilled() -> None:
-    """A first-try success gives 1, one after a retry its price; never above capacity."""
+    """A first-try success gives 1, one after a retry its price; at most all of it."""
     made = make_budget(budget("quota", capacity=20, retry_cost=14))
 
     assert made.withdraw(RESET, 0) == 14

@@ -1,6 +1,19 @@
 """One call: arrival, admission, attempts, end. Its repeats are in `test_retries`."""
 
 import pytest
+
+from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
+from resilience.core.event import (
+    ARRIVED,
+    AttemptCommitted,
+    AttemptDone,
+    CallerGone,
+    Woke,
+)
+from resilience.core.outcome import Outcome
+from resilience.core.record import BreakerChanged, CallEnded, Decided
+from resilience.core.scope import Scope
+from resilience.core.target import Facts
 from tests.core.policies import (
     NO_DNS,
     NOT_FOUND,
@@ -20,19 +33,6 @@ from tests.core.policies import (
     policy,
     retry,
 )
-
-from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
-from resilience.core.event import (
-    ARRIVED,
-    AttemptCommitted,
-    AttemptDone,
-    CallerGone,
-    Woke,
-)
-from resilience.core.outcome import Outcome
-from resilience.core.record import BreakerChanged, CallEnded, Decided
-from resilience.core.scope import Scope
-from resilience.core.target import Facts
 
 
 # The plain way
@@ -267,9 +267,7 @@ def test_a_call_arrives_once() -> None:
         made.advance(ARRIVED, 1.0)
 
 
-@pytest.mark.parametrize(
-    "event", [AttemptDone(1, OK), Woke(1.0), AttemptCommitted(1)]
-)
+@pytest.mark.parametrize("event", [AttemptDone(1, OK), Woke(1.0), AttemptCommitted(1)])
 def test_nothing_comes_before_arrival(event) -> None:
     """Any other event before it is a mistake in the driver."""
     with pytest.raises(RuntimeError, match=r"call c-1: .* before Arrived"):
@@ -647,7 +645,7 @@ def test_observe_changes_nothing_and_writes_down_everything() -> None:
 
 
 def test_observe_follows_the_hosts_own_retries() -> None:
-    """botocore goes on retrying; each attempt is one of the same call."""
+    """Botocore goes on retrying; each attempt is one of the same call."""
     binding = bind(policy(mode="observe", retry_budget=budget("quota")))
     made = call(binding)
     arrive(made)
@@ -760,7 +758,9 @@ def test_the_history_tells_each_attempt() -> None:
     done(made, 1, RESET, 0.5)
     made.advance(Woke(1.5), 1.5)
     done(made, 2, OK, 2.0)
-    told = [(a.number, a.decision, a.reason, a.wait_s, a.time_left_s) for a in made.history]
+    told = [
+        (a.number, a.decision, a.reason, a.wait_s, a.time_left_s) for a in made.history
+    ]
 
     assert told == [(1, "retry", "retry", 1.0, 99.5), (2, "return", "ok", 0.0, 98.0)]
     assert made.ended.first_code == "UNAVAILABLE"
@@ -770,8 +770,9 @@ def test_the_history_tells_each_attempt() -> None:
 def test_calls_of_one_scope_share_its_state() -> None:
     """Two methods of a target feed one breaker."""
     scope = Scope("s", 0.0)
-    one, other = bind(policy(breaker=breaker()), scope), bind(
-        policy(breaker=breaker()), scope
+    one, other = (
+        bind(policy(breaker=breaker()), scope),
+        bind(policy(breaker=breaker()), scope),
     )
     for binding in (one, other, one, other):
         made = call(binding, Facts(declared="none"))

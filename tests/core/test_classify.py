@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from tests.core.policies import retry
 
 from resilience.core.classify import Verdict, evidence, verdict
 from resilience.core.outcome import Outcome
+from tests.core.policies import retry
 
 
 IDEMPOTENT = ("safe", "keyed", "accept_duplicates")
@@ -27,12 +27,14 @@ def expected(kind, reached, idempotency, listed):
 
 @pytest.mark.parametrize(
     ("kind", "reached", "idempotency", "listed"),
-    [*itertools.product(
-        ("ok", "transport", "overload", "application", "permanent", "local"),
-        ("no", "maybe", "yes"),
-        (*IDEMPOTENT, "none"),
-        (True, False),
-    )],
+    [
+        *itertools.product(
+            ("ok", "transport", "overload", "application", "permanent", "local"),
+            ("no", "maybe", "yes"),
+            (*IDEMPOTENT, "none"),
+            (True, False),
+        )
+    ],
 )
 def test_the_table(kind, reached, idempotency, listed) -> None:
     """What reached nobody is repeated; what may have needs idempotency."""
@@ -61,7 +63,7 @@ def test_unprocessed_needs_the_proof() -> None:
 
 @pytest.mark.parametrize(("form", "reason"), [("exact", "pushback"), ("hint", "retry")])
 def test_negative_pushback_means_no(form, reason) -> None:
-    """gRFC A6: a negative pushback forbids a retry; elsewhere it is no valid wait."""
+    """GRFC A6: a negative pushback forbids a retry; elsewhere it is no valid wait."""
     outcome = Outcome(
         "UNAVAILABLE", "overload", "no", pushback_s=-1, pushback_form=form
     )
@@ -84,5 +86,5 @@ def test_negative_pushback_means_no(form, reason) -> None:
     ],
 )
 def test_whom_an_outcome_testifies_about(outcome, shown) -> None:
-    """Refusals and resets count against the target; throttling and own faults do not."""
+    """Refusals and resets count against the target; throttling and DNS do not."""
     assert evidence(outcome) == shown

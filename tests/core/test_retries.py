@@ -1,6 +1,11 @@
 """Whether, why and when a failed attempt is repeated."""
 
 import pytest
+
+from resilience.core.command import Finish
+from resilience.core.event import AttemptDone, CallerGone, Woke
+from resilience.core.retries import LONGEST_HINT_S, MAX_FREE_ATTEMPTS
+from resilience.core.target import Facts
 from tests.core.policies import (
     ABORTED,
     BAD_CERT,
@@ -27,11 +32,6 @@ from tests.core.policies import (
     policy,
     retry,
 )
-
-from resilience.core.command import Finish
-from resilience.core.event import AttemptDone, CallerGone, Woke
-from resilience.core.retries import LONGEST_HINT_S, MAX_FREE_ATTEMPTS
-from resilience.core.target import Facts
 
 
 def play(made, outcomes, until=10_000):
@@ -269,7 +269,7 @@ def test_a_free_repeat_that_is_not_made_is_not_counted() -> None:
 
 
 def test_unprocessed_work_takes_no_token() -> None:
-    """gRFC A6: transparent retries never count for throttling."""
+    """GRFC A6: transparent retries never count for throttling."""
     binding = bind(policy(retry_budget=budget("tokens", max_tokens=4)))
     play(call(binding), [*[UNPROCESSED] * 3, OK])
 
@@ -329,7 +329,7 @@ def test_a_quota_gets_the_last_price_back_on_success(outcomes, left) -> None:
     ],
 )
 def test_what_takes_a_token(outcome, tokens) -> None:
-    """gRFC A6: what could be retried, and a server that says "no more"."""
+    """GRFC A6: what could be retried, and a server that says "no more"."""
     binding = bind(policy(retry_budget=budget("tokens"), idempotency="none"))
     made = call(binding)
     arrive(made)
@@ -367,14 +367,12 @@ def test_a_long_poll_waits_before_it_fails(timeout_s, hold) -> None:
         assert finish_of(made.advance(Woke(hold), hold)) == Finish(
             1, RESET, "retry-budget"
         )
-        assert list(made.history)[0].wait_s == hold
+        assert next(iter(made.history)).wait_s == hold
 
 
 def test_a_long_poll_that_only_observes_fails_at_once() -> None:
     """Nothing of ours slows a call that is only watched."""
-    made = policy(
-        retry=retry(mode="observe"), retry_budget=budget("quota", capacity=0)
-    )
+    made = policy(retry=retry(mode="observe"), retry_budget=budget("quota", capacity=0))
     made_call = call(made, Facts(wait_before_failing=True))
 
     assert play(made_call, [RESET])[1].reason == "retry-budget"
@@ -390,8 +388,8 @@ def test_a_caller_may_leave_while_a_long_poll_waits_to_fail() -> None:
     assert finish_of(made.advance(CallerGone(), 0.5)).reason == "cancelled"
 
 
-def hosted(facts=Facts(host_decides=True), **changes):
-    return call(policy(**changes), facts)
+def hosted(**changes):
+    return call(policy(**changes), Facts(host_decides=True))
 
 
 def test_a_host_that_decides_is_followed() -> None:

@@ -4,10 +4,10 @@ import threading
 from dataclasses import replace
 
 import pytest
-from tests.core.policies import TARGET, breaker, budget
 
 from resilience.core.scope import EVICT_SHARE, Scope, Scopes, scope_key
 from resilience.core.target import Target
+from tests.core.policies import TARGET, breaker, budget
 
 
 BUCKET = Target(

@@ -95,7 +95,7 @@ def test_failure_raises_the_future_itself(channel, server):
     assert (grpc.StatusCode.NOT_FOUND, "gone") == (future.code(), future.details())
     assert ("k", "v") in [tuple(pair) for pair in future.trailing_metadata()]
     assert () == tuple(future.initial_metadata())
-    assert future.debug_error_string() == "NOT_FOUND:gone"
+    assert "gone" in future.debug_error_string()
     assert resilience.report(future).reason == "not-retryable"
     assert "NOT_FOUND" in str(future)
 

@@ -54,9 +54,10 @@ def test_a_rejection_is_caught_as_before():
     """Callers that catch grpc's errors, or ours, catch it."""
     rejection = Rejection("breaker-open", "cart", "open", None)
 
-    assert isinstance(GrpcRejected.of(rejection), (grpc.RpcError))
+    assert isinstance(GrpcRejected.of(rejection), grpc.RpcError)
     assert isinstance(GrpcRejected.of(rejection), resilience.Rejected)
     assert isinstance(AioGrpcRejected.of(rejection), grpc.aio.AioRpcError)
+    assert str(AioGrpcRejected.of(rejection)) == "open"
 
 
 @pytest.mark.parametrize("kind", [GrpcRejected, AioGrpcRejected])

@@ -38,7 +38,7 @@ def _status(call):
         call.details(),
         tuple(call.initial_metadata() or ()),
         tuple(call.trailing_metadata() or ()),
-        call.debug_error_string(),
+        bool(call.debug_error_string()),  # older ones hold the time of day
     )
 
 
@@ -157,15 +157,17 @@ async def _aio_result(channel, method=GET, **options):
         return "at once", type(error), str(error)
     try:
         response = await call
-    except Exception as error:  # noqa: BLE001 - compared
+    except grpc.RpcError as error:
         response = type(error), error.code(), error.details()
+    except Exception as error:  # noqa: BLE001 - compared
+        return "when awaited", type(error)
     return (
         response,
         await call.code(),
         await call.details(),
         tuple(await call.initial_metadata()),
         tuple(await call.trailing_metadata()),
-        await call.debug_error_string(),
+        bool(await call.debug_error_string()),
         call.done(),
         call.cancelled(),
     )

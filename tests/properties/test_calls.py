@@ -6,8 +6,6 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.policies import bind
-from tests.properties.worlds import QUICK, facts, live, outcomes, policies, visits
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
@@ -20,6 +18,8 @@ from resilience.core.event import (
 )
 from resilience.core.record import AttemptEnded, CallEnded
 from resilience.core.retries import MAX_FREE_ATTEMPTS
+from tests.core.policies import bind
+from tests.properties.worlds import QUICK, facts, live, outcomes, policies, visits
 
 
 worlds = st.builds(live, policies, st.lists(visits, max_size=12), st.integers(0, 9))
@@ -187,4 +187,3 @@ def test_any_event_in_any_state_is_legal_or_a_clean_error(made, known, script) -
         for command in step.commands:
             if isinstance(command, CancelAttempt):
                 assert command.number >= 1
-

@@ -5,12 +5,12 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.policies import RESET, THROTTLED, TIMEOUT, backoff, budget
-from tests.properties.worlds import QUICK, breakers
 
 from resilience.core.backoff import Backoff
 from resilience.core.breaker import MIN_PAUSE_S, Breaker, Permit, Refusal
 from resilience.core.budget import SLICES, make_budget
+from tests.core.policies import RESET, THROTTLED, TIMEOUT, backoff, budget
+from tests.properties.worlds import QUICK, breakers
 
 
 made_breakers = breakers.filter(lambda made: made is not None)
@@ -77,7 +77,7 @@ def test_a_breaker_recovers_when_its_target_does(policy, script, seed) -> None:
 @QUICK
 @given(made_breakers, steps, st.integers(0, 9))
 def test_silence_never_locks_a_breaker(policy, script, seed) -> None:
-    """However many probes hang, asking at the moment it names is answered in the end."""
+    """However many probes hang, who asks when told is admitted in the end."""
     made = Breaker(policy, "s")
     now, _ = live(made, script, seed)
     rng = random.Random(seed).random
@@ -116,11 +116,10 @@ def test_a_ratio_budget_never_exceeds_its_ratio(ratio, reserve, script) -> None:
     """Retries are at most the ratio of calls, plus a reserve for each `ttl` begun."""
     ttl_s = 10.0
     made = make_budget(budget(ratio=ratio, min_per_second=reserve, ttl_s=ttl_s))
-    now, calls, retries = 0.0, 0, 0
-    for pause, wanted in script:
+    now, retries = 0.0, 0
+    for calls, (pause, wanted) in enumerate(script, start=1):
         now += pause
         made.deposit(now)
-        calls += 1
         for _ in range(wanted):
             allowed = made.allows(RESET, now)
 
@@ -184,7 +183,7 @@ def test_budgets_stay_within_their_bounds(kind, script) -> None:
     st.lists(st.integers(1, 60), min_size=1, max_size=20),
     st.integers(0, 99),
 )
-def test_waits_are_within_bounds(
+def test_waits_are_within_bounds(  # noqa: PLR0917 - Hypothesis fills them
     jitter, initial_s, max_s, multiplier, numbers, seed
 ) -> None:
     """Never negative, never above the maximum, never below what the jitter leaves."""

@@ -5,6 +5,14 @@ from typing import NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
+
+from resilience.core.binding import Binding
+from resilience.core.call import Call
+from resilience.core.command import StartAttempt
+from resilience.core.outcome import Outcome
+from resilience.core.policy import CallPolicy
+from resilience.core.target import Facts
+from resilience.drivers.virtual import Reply, VirtualCall, VirtualLoop
 from tests.core.policies import (
     backoff,
     bind,
@@ -14,14 +22,6 @@ from tests.core.policies import (
     policy,
     retry,
 )
-
-from resilience.core.binding import Binding
-from resilience.core.call import Call
-from resilience.core.command import StartAttempt
-from resilience.core.outcome import Outcome
-from resilience.core.policy import CallPolicy
-from resilience.core.target import Facts
-from resilience.drivers.virtual import Reply, VirtualCall, VirtualLoop
 
 
 QUICK = settings(

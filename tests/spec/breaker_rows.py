@@ -1,5 +1,6 @@
 """The breaker: rejecting, waiting, probing, ramping."""
 
+from resilience.core.target import Facts
 from tests.core.policies import (
     NO_DNS,
     NOT_FOUND,
@@ -12,8 +13,6 @@ from tests.core.policies import (
     retry,
 )
 from tests.spec.story import SILENT, Answer, Row, call
-
-from resilience.core.target import Facts
 
 
 ONCE = {"retry": None}

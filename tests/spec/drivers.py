@@ -7,9 +7,6 @@ virtual loop's heap; the host loop is played by hand, as botocore would.
 import asyncio
 from collections.abc import Callable
 
-from tests.core.policies import bind
-from tests.spec.story import Row, Script, Story
-
 from resilience.core.binding import Binding
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
@@ -19,6 +16,8 @@ from resilience.drivers import aio, threads
 from resilience.drivers.callback import CallbackDriver
 from resilience.drivers.host import HostLoop
 from resilience.drivers.virtual import Reply, VirtualLoop
+from tests.core.policies import bind
+from tests.spec.story import Row, Script, Story
 
 
 class CallerLeft(BaseException):
@@ -173,7 +172,7 @@ class LoopHost:
     def now(self) -> float:
         return self.loop.now
 
-    def at(self, when: float, fn: Callable[[], None]) -> _Handle:
+    def at(self, when: float, fn: Callable[[], None], _: object = None) -> _Handle:
         handle = _Handle(fn)
         self.loop.at(when, handle)
         return handle
@@ -181,38 +180,45 @@ class LoopHost:
 
 def run_callback(row: Row, binding: Binding, story: Story) -> None:
     host = LoopHost(story)
-    loop = host.loop
     for made, script in _calls(row, binding):
-        loop.run(max(loop.now, script.at))
-        ends: list[Finish] = []
-        under_way: dict[int, _Handle] = {}
-
-        def start(
-            command: StartAttempt, script=script, under_way=under_way, ends=ends
-        ) -> None:
-            story.started(command, loop.now)
-            found = script.answer(command)
-
-            def end() -> None:
-                driver.done(command.number, found.outcome)
-
-            if found.committed_after_s is not None:
-                host.at(
-                    loop.now + found.committed_after_s,
-                    lambda: driver.committed(command.number),
-                )
-            under_way[command.number] = host.at(loop.now + found.after_s, end)
-
-        def cancel(number: int, under_way=under_way) -> None:
-            under_way[number].cancel()
-
-        driver = CallbackDriver(made, start, cancel, ends.append, host)
-        driver.begin()
+        host.loop.run(max(host.loop.now, script.at))
+        played = _Played(host, made, script, story)
+        played.driver.begin()
         if script.cancel_at is not None:
-            loop.at(script.cancel_at, driver.cancel)
-        _run_until_ended(loop, lambda ends=ends: bool(ends))
+            host.loop.at(script.cancel_at, played.driver.cancel)
+        _run_until_ended(host.loop, lambda played=played: bool(played.ends))
 
-        assert len(ends) == 1
+        assert len(played.ends) == 1
+
+
+class _Played:
+    """A transport of callbacks: what a `.future()` adapter does, scripted."""
+
+    def __init__(
+        self, host: LoopHost, made: Call, script: Script, story: Story
+    ) -> None:
+        self.ends: list[Finish] = []
+        self.driver = CallbackDriver(
+            made, self.start, self.cancel, self.ends.append, host
+        )
+        self._host = host
+        self._script = script
+        self._story = story
+        self._under_way: dict[int, _Handle] = {}
+
+    def start(self, command: StartAttempt) -> None:
+        now, number = self._host.now(), command.number
+        self._story.started(command, now)
+        found = self._script.answer(command)
+        first_s = found.committed_after_s
+        if first_s is not None:
+            self._host.at(now + first_s, lambda: self.driver.committed(number))
+        self._under_way[number] = self._host.at(
+            now + found.after_s, lambda: self.driver.done(number, found.outcome)
+        )
+
+    def cancel(self, number: int) -> None:
+        self._under_way[number].cancel()
 
 
 def run_host(row: Row, binding: Binding, story: Story) -> None:

@@ -1,5 +1,6 @@
 """Observe, for the whole and for each mechanism; hosts that decide themselves."""
 
+from resilience.core.target import Facts
 from tests.core.policies import (
     NOT_FOUND,
     OK,
@@ -10,8 +11,6 @@ from tests.core.policies import (
     retry,
 )
 from tests.spec.story import Answer, Row, call
-
-from resilience.core.target import Facts
 
 
 def hosted(outcome, wait_s):

@@ -1,5 +1,6 @@
 """Retries, backoff, pushback, codes, idempotency, budgets."""
 
+from resilience.core.target import Facts
 from tests.core.policies import (
     ABORTED,
     BAD_CERT,
@@ -20,8 +21,6 @@ from tests.core.policies import (
     retry,
 )
 from tests.spec.story import Answer, Row, call
-
-from resilience.core.target import Facts
 
 
 def pushed(outcome, seconds, form="exact"):
@@ -288,7 +287,9 @@ ROWS = [
     ),
     Row(
         says="Decorrelated jitter grows from the wait before.",
-        policy=policy(retry=retry(max_attempts=4, backoff=backoff(jitter="decorrelated"))),
+        policy=policy(
+            retry=retry(max_attempts=4, backoff=backoff(jitter="decorrelated"))
+        ),
         calls=call(RESET),
         story="""
             0 start 1

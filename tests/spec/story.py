@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.core.policies import OK, TIMEOUT, policy
-
 from resilience.core.binding import Binding
 from resilience.core.command import StartAttempt
 from resilience.core.outcome import Outcome
@@ -23,6 +21,7 @@ from resilience.core.record import (
     Record,
 )
 from resilience.core.target import NO_FACTS, Facts
+from tests.core.policies import OK, TIMEOUT, policy
 
 
 ALL = ("virtual", "threads", "asyncio", "callback", "host")

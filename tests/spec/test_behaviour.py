@@ -1,6 +1,7 @@
 """The behaviour tables, each row on every driver."""
 
 import pytest
+
 from tests.spec import breaker_rows, mode_rows, retry_rows, time_rows
 from tests.spec.drivers import run
 from tests.spec.story import Row

@@ -5,6 +5,7 @@ Each names the behaviour row that says the same here. Those about bytes on the w
 """
 
 import pytest
+
 from tests.spec.test_behaviour import ROWS
 
 
@@ -36,9 +37,7 @@ SCENARIOS = {
     "retry_per_attempt_recv_timeout_on_last_attempt": (
         "Attempts that never answer end with max_attempts."
     ),
-    "retry_lb_drop": (
-        "Half of four failures open it; then calls are rejected unsent."
-    ),
+    "retry_lb_drop": ("Half of four failures open it; then calls are rejected unsent."),
     "retry_lb_fail": "A write is repeated when it was refused.",
     "retry_send_op_fails": "Waits double up to the cap.",
     "retry_transparent_goaway": "Free repeats do not use up the others.",

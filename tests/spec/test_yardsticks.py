@@ -8,6 +8,12 @@ import json
 from pathlib import Path
 
 import pytest
+
+from resilience.core.backoff import Backoff, with_pushback
+from resilience.core.breaker import Breaker, Permit
+from resilience.core.budget import make_budget
+from resilience.core.outcome import Outcome
+from resilience.core.window import TimeWindow
 from tests.core.policies import (
     RESET,
     THROTTLED,
@@ -17,12 +23,6 @@ from tests.core.policies import (
     highest,
     middle,
 )
-
-from resilience.core.backoff import Backoff, with_pushback
-from resilience.core.breaker import Breaker, Permit
-from resilience.core.budget import make_budget
-from resilience.core.outcome import Outcome
-from resilience.core.window import TimeWindow
 
 
 ROWS = json.loads(Path(__file__).with_name("yardsticks.json").read_text("utf-8"))
@@ -133,7 +133,7 @@ def test_polly_should_break(row) -> None:
     "case", ROWS["breaker_failsafe"]["cases"], ids=lambda case: case["ops"]
 )
 def test_failsafe_go_breaker(case) -> None:
-    """Its thresholds of counts are ratios of a count window, or of a round of probes."""
+    """Its thresholds are ratios of a count window, or of a round of probes."""
     config = case["cfg"]
     changes = {"early_decision": True}
     if "consecutive" in config:

@@ -1,5 +1,6 @@
 """Deadlines, timeouts, callers who leave."""
 
+from resilience.core.target import Facts
 from tests.core.policies import (
     ABORTED,
     OK,
@@ -11,8 +12,6 @@ from tests.core.policies import (
     retry,
 )
 from tests.spec.story import SILENT, Answer, Row, call
-
-from resilience.core.target import Facts
 
 
 def slow(outcome, after_s):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from resilience.engine import PolicyEngine
     from resilience.grpc.route import Sending
 
+_END: Any = getattr(grpc.aio, "EOF", None)
+"""What a native call's task yields in place of a response, when there is none."""
 _LOGGER = logging.getLogger(__name__)
 _CANCELLED = "Locally cancelled by application!"
 _CLOSED = Outcome("CANCELLED", "local", "maybe", message=_CANCELLED)
@@ -81,7 +83,7 @@ class Calls:
             call.cancel()
 
 
-class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
+class UnaryUnaryCall(grpc.aio.UnaryUnaryCall):
     """A protected call, as grpcio's own in every method. Owned by one event loop."""
 
     # Most calls are healthy and never set these: a default costs them nothing.
@@ -185,7 +187,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         self._reading = None
         if not done.cancelled() and done.exception() is None:
             response = done.result()
-            if response is not grpc.aio.EOF:
+            if response is not _END:
                 self._attempt_answered(response)
                 return
         reading = self.native.__await__()
@@ -284,8 +286,11 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             asyncio.CancelledError: the call was cancelled.
         """
         while not self._ended:
+            waited: asyncio.Future[Any] | None = self._reading
+            if waited is None or waited.done():  # done: its callback is yet to run
+                waited = self._end_of_call()
             try:
-                yield from self._reading or self._end_of_call()
+                yield from waited
             except asyncio.CancelledError:
                 self.cancel()
                 raise

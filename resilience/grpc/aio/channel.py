@@ -62,34 +62,28 @@ class Channel(grpc.aio.Channel):
         return getattr(self._channel, name)
 
     def unary_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        **others: Any,
-    ) -> grpc.aio.UnaryUnaryMultiCallable[Any, Any]:
+        self, method: str, *args: Any, **others: Any
+    ) -> grpc.aio.UnaryUnaryMultiCallable:
         """The protected multicallable of a unary-unary *method*."""
-        inner = self._channel.unary_unary(
-            method, request_serializer, response_deserializer, **others
-        )
+        inner = self._channel.unary_unary(method, *args, **others)
         route = Route(self._engine, self._target_name, method, self._witness)
         return UnaryUnaryMultiCallable(inner, route, self._calls)
 
     def unary_stream(
         self, *args: Any, **others: Any
-    ) -> grpc.aio.UnaryStreamMultiCallable[Any, Any]:
+    ) -> grpc.aio.UnaryStreamMultiCallable:
         """The inner channel's multicallable, not protected yet."""
         return self._channel.unary_stream(*args, **others)
 
     def stream_unary(
         self, *args: Any, **others: Any
-    ) -> grpc.aio.StreamUnaryMultiCallable[Any, Any]:
+    ) -> grpc.aio.StreamUnaryMultiCallable:
         """The inner channel's multicallable, not protected yet."""
         return self._channel.stream_unary(*args, **others)
 
     def stream_stream(
         self, *args: Any, **others: Any
-    ) -> grpc.aio.StreamStreamMultiCallable[Any, Any]:
+    ) -> grpc.aio.StreamStreamMultiCallable:
         """The inner channel's multicallable, not protected yet."""
         return self._channel.stream_stream(*args, **others)
 

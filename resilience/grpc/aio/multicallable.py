@@ -14,12 +14,12 @@ from resilience.grpc.route import AS_GIVEN, Route, Sending, is_native
 from .call import Calls, UnaryUnaryCall
 
 
-class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
+class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
     """One unary-unary method. Owned by one event loop."""
 
     def __init__(
         self,
-        inner: grpc.aio.UnaryUnaryMultiCallable[Any, Any],
+        inner: grpc.aio.UnaryUnaryMultiCallable,
         route: Route,
         calls: Calls,
     ) -> None:
@@ -36,7 +36,7 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
-    ) -> grpc.aio.UnaryUnaryCall[Any, Any]:
+    ) -> grpc.aio.UnaryUnaryCall:
         """Start the call and return its object at once.
 
         Awaiting it raises the native `grpc.aio.AioRpcError` of the attempt that counts,
@@ -51,7 +51,7 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         sending = Sending(route, binding, self._inner, request, given)
         if timeout is not None or binding.mode == "bypass":
             if is_native(binding, timeout):
-                native: grpc.aio.UnaryUnaryCall[Any, Any] = sending.launch(AS_GIVEN)
+                native: grpc.aio.UnaryUnaryCall = sending.launch(AS_GIVEN)
                 return native
             facts = route.facts(timeout)
         else:

@@ -1,0 +1,1 @@
+"""What things cost, in microseconds; `python -m benchmarks` prints all figures."""

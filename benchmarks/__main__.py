@@ -1,0 +1,35 @@
+"""Print every figure: `python -m benchmarks [word ...]`, words pick modules by name.
+
+A benchmark is a module of this folder with a `report()` that returns text.
+"""
+
+import importlib
+import pkgutil
+import sys
+
+import benchmarks
+
+
+QUIET = {"__main__", "measure"}
+
+
+def names(words: list[str]) -> list[str]:
+    """The benchmark modules whose name holds one of *words*; no words: all."""
+    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
+    return [
+        name
+        for name in sorted(found)
+        if name not in QUIET and (not words or any(word in name for word in words))
+    ]
+
+
+def main(words: list[str]) -> None:
+    """Run them one after the other."""
+    for name in names(words):
+        module = importlib.import_module(f"benchmarks.{name}")
+        print(f"== {name}")
+        print(module.report(), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
