@@ -195,7 +195,6 @@ class Retries:
 
     def pay(self, now: float) -> bool:
         """A repeat is due: take what it costs. False: the budget denies it."""
-        self._pending = None
         binding, last = self._binding, self.last
         if self._free_next or binding.budget is None or last is None:
             return True
