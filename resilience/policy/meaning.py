@@ -12,7 +12,7 @@ from . import durations, match
 from .diagnose import nearest, value_text
 from .document import Document, Key
 from .narrowing import is_list, is_map
-from .words import GRPC_CODES, MECHANISMS, PROTOCOLS, TIMES
+from .words import GRPC_CODES, KEYS_OF_BUDGET, MECHANISMS, PROTOCOLS, TIMES
 
 
 _MAX_RATIO_CLOSE: Final = 0.85
@@ -74,6 +74,8 @@ def _rule(document: Document, path: Key, rule: object, protocol: str) -> None:
         here = (*path, name)
         if name == "retry":
             _retry(document, here, part, protocol)
+        elif name == "retry_budget":
+            _budget(document, here, part)
         elif name == "breaker":
             _order(document, here, part, "open_for", "max_open_for")
             _order(document, here, part, "concurrent_probes", "probes")
@@ -82,6 +84,18 @@ def _rule(document: Document, path: Key, rule: object, protocol: str) -> None:
             _order(document, here, part, "min_limit", "max_limit")
             _order(document, here, part, "initial_limit", "max_limit")
             _order(document, here, part, "min_limit", "initial_limit")
+
+
+def _budget(document: Document, path: Key, budget: Mapping[str, Any]) -> None:
+    """Refuse knobs of another kind than the one that is written or said first."""
+    said = budget.get("kind")
+    for key, value in budget.items():
+        kind = next((kind for kind, keys in KEYS_OF_BUDGET.items() if key in keys), "")
+        said = said or kind
+        if kind and said in KEYS_OF_BUDGET and kind != said:
+            message = f"`{key}` is a knob of kind `{kind}`, and this budget is `{said}`"
+            hint = f"keep to {', '.join(KEYS_OF_BUDGET[said])}"
+            document.say((*path, key), "conflict", str(value), message, hint=hint)
 
 
 def _retry(

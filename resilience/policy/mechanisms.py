@@ -6,8 +6,9 @@ relations between values are judged in `meaning`.
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .narrowing import is_map
 from .scalars import (
     Aggression,
     Amount,
@@ -27,6 +28,7 @@ from .scalars import (
     Tokens,
     Window,
 )
+from .words import KEYS_OF_BUDGET
 
 
 UNSET: Final[Any] = None
@@ -85,7 +87,8 @@ class RetryBudget(Part):
     """Mode of this mechanism; the weaker of it and the rule's mode holds."""
     kind: Literal["ratio", "tokens", "quota"] = UNSET
     """`ratio`: retries as a share of calls. `tokens`: gRPC's retry throttling.
-    `quota`: AWS's retry quota. Keys of the other kinds have no effect."""
+    `quota`: AWS's retry quota. A knob of one kind says it too: `ratio: 0.1` turns
+    a quota into a ratio."""
     ratio: Ratio = UNSET
     """Retries per call, 0.0 to 1.0 (kind `ratio`)."""
     min_per_second: Amount = UNSET
@@ -104,6 +107,16 @@ class RetryBudget(Part):
     """Units that a retry after throttling takes (kind `quota`)."""
     timeout_cost: Count = UNSET
     """Units that a retry after a timeout takes (kind `quota`)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_by_knobs(cls, written: object) -> object:
+        """Without it a wider rule's kind would make the knobs idle, in silence."""
+        if is_map(written) and "kind" not in written:
+            for kind, knobs in KEYS_OF_BUDGET.items():
+                if not written.keys().isdisjoint(knobs):
+                    return {**written, "kind": kind}
+        return written
 
 
 class Breaker(Part):

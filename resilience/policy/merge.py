@@ -52,8 +52,8 @@ class Source:
         return found if is_map(found) else None
 
     def where(self, path: Path) -> str:
-        """Return `file:line` of a key path."""
-        line = self.lines.get(path, 0)
+        """Return `file:line` of a key path, or of the map that implied it."""
+        line = self.lines.get(path, 0) or self.lines.get(path[:-1], 0)
         return f"{self.file}:{line}" if line else self.file
 
 

@@ -20,17 +20,11 @@ from .compiled import Compiled, compile_policy
 from .durations import show
 from .merge import Cell, Node, Source, effective, leaves
 from .narrowing import is_list, is_map
-from .words import MODES, TIMES, Calls, Switch
+from .words import KEYS_OF_BUDGET, MODES, TIMES, Calls, Switch
 
 
 _CACHED: Final = 4096
 """Policies kept; names of methods come from the program, so they need a bound."""
-
-_KEYS_OF_KIND: Final = {
-    "ratio": ("ratio", "min_per_second", "ttl"),
-    "tokens": ("max_tokens", "token_ratio"),
-    "quota": ("capacity", "retry_cost", "throttle_cost", "timeout_cost"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +219,7 @@ def _is_idle(node: Node, path: tuple[str, ...], protocol: str) -> bool:
         return False
     budget = node["retry_budget"]
     kind = budget["kind"] if isinstance(budget, dict) else None
-    return isinstance(kind, Cell) and path[-1] not in _KEYS_OF_KIND[str(kind.value)]
+    return isinstance(kind, Cell) and path[-1] not in KEYS_OF_BUDGET[str(kind.value)]
 
 
 def _overlaid(texts: Sequence[Source]) -> object:

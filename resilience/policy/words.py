@@ -96,3 +96,11 @@ class Calls(NamedTuple):
 def weaker(one: str, other: str) -> str:
     """Return the weaker of two modes: bypass before observe before enforce."""
     return min(one, other, key=MODES.index)
+
+
+KEYS_OF_BUDGET: Final = {
+    "ratio": ("ratio", "min_per_second", "ttl"),
+    "tokens": ("max_tokens", "token_ratio"),
+    "quota": ("capacity", "retry_cost", "throttle_cost", "timeout_cost"),
+}
+"""The knobs of each kind of retry budget: one of them says the kind."""

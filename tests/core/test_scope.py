@@ -123,3 +123,14 @@ def test_a_fork_makes_all_locks_new() -> None:
     assert scopes.get("s", 1) is scope
     assert not made._lock.locked()
     assert not money._lock.locked()
+
+
+def test_a_snapshot_names_every_scope_with_its_state() -> None:
+    """Sorted by name, plain data: idle time, breakers, what the budgets grant."""
+    scopes = Scopes()
+    scopes.get("b", 0.0).breaker(breaker())
+    scopes.get("a", 1.0).budget(budget())
+    first, second = scopes.snapshot(3.0)
+
+    assert (first["scope"], first["idle_s"], first["retry_budget"]) == ("a", 2.0, [10])
+    assert [found["state"] for found in second["breakers"]] == ["closed"]

@@ -2,13 +2,20 @@
 
 import pytest
 
-from tests.spec import breaker_rows, mode_rows, retry_rows, time_rows
+from tests.spec import (
+    breaker_rows,
+    mode_rows,
+    pushback_rows,
+    retry_rows,
+    time_rows,
+)
 from tests.spec.drivers import run
 from tests.spec.story import Row
 
 
 ROWS: list[Row] = [
     *retry_rows.ROWS,
+    *pushback_rows.ROWS,
     *time_rows.ROWS,
     *breaker_rows.ROWS,
     *mode_rows.ROWS,
