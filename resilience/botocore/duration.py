@@ -93,6 +93,15 @@ def asked(service: str, operation: str, model: Any, params: Mapping[str, Any]) -
     return NOT_LONG
 
 
+def can_be_long(service: str, operation: str, model: Any) -> bool:
+    """Can a request of this operation ask to last, and so escape wider rules?"""
+    return (
+        (service, operation) in HELD
+        or _streams(model)
+        or depends_on_params(service, operation, model)
+    )
+
+
 def _poll(wait_s: object) -> Asked:
     if not isinstance(wait_s, (int, float)) or wait_s <= 0:
         return NOT_LONG

@@ -15,6 +15,7 @@ from resilience.core.record import Notice
 from resilience.engine import PolicyEngine
 
 from .connectivity import sync_witness
+from .idempotency import Undeclared
 from .multicallable import UnaryUnaryMultiCallable
 from .options import native_retry_attempts
 from .route import Route, target_of
@@ -70,6 +71,7 @@ class Channel(grpc.Channel):
         self._channel = channel
         self._engine = engine
         self._target_name = target
+        self._undeclared = Undeclared(engine, target)
         self._witness = sync_witness(channel)
 
     def __getattr__(self, name: str) -> Any:
@@ -96,7 +98,9 @@ class Channel(grpc.Channel):
     ) -> grpc.UnaryUnaryMultiCallable:
         """The protected multicallable of a unary-unary *method*."""
         inner = self._channel.unary_unary(method, *args, **others)
-        route = Route(self._engine, self._target_name, method, self._witness)
+        route = Route(
+            self._engine, self._target_name, method, self._witness, self._undeclared
+        )
         return UnaryUnaryMultiCallable(inner, route)
 
     def unary_stream(self, *args: Any, **others: Any) -> grpc.UnaryStreamMultiCallable:

@@ -42,7 +42,7 @@ def sync_witness(channel: Any) -> Witness:
         for _ in range(_MAX_DEPTH):
             check = getattr(inner, "check_connectivity_state", None)
             if check is not None:
-                return _BY_NUMBER.get(check(False), "")  # noqa: FBT003 - cython
+                return _BY_NUMBER.get(check(False), "")
             inner = getattr(inner, "_channel", None)
             if inner is None:
                 break

@@ -7,6 +7,7 @@ for the report at the end. Nothing here sends anything.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resilience.context import LONGEST_S, ambient_key, deadline_at
@@ -16,7 +17,7 @@ from resilience.errors import Rejected
 from resilience.report import attach, of_call
 
 from . import extract
-from .idempotency import declared
+from .idempotency import Undeclared, declared
 from .metadata import for_attempt
 
 
@@ -47,6 +48,7 @@ class Route:
 
     __slots__ = (
         "_timed",
+        "_undeclared",
         "engine",
         "is_watched",
         "last",
@@ -56,7 +58,12 @@ class Route:
     )
 
     def __init__(
-        self, engine: PolicyEngine, name: str, method: str | bytes, witness: Witness
+        self,
+        engine: PolicyEngine,
+        name: str,
+        method: str | bytes,
+        witness: Witness,
+        undeclared: Undeclared | None = None,
     ) -> None:
         self.engine = engine
         self.target = target_of(name, method)
@@ -66,6 +73,11 @@ class Route:
         self._timed: dict[float, Facts] = {}
         self.last = engine.bind(self.target)
         """The binding of the call before; calls check its epoch themselves."""
+        self._undeclared = undeclared
+        if undeclared is not None:
+            undeclared.add(self.target.full_method, self.last, self.plain.declared)
+            # An epoch that never is: the first call asks for a binding, and is heard.
+            self.last = replace(self.last, epoch=-1)
         self.is_watched = engine._control is not None
         """Is there a control file, to be looked at by every call?"""
 
@@ -77,6 +89,8 @@ class Route:
         binding = self.last
         if binding.epoch != engine.epoch:
             binding = self.last = engine.bind(self.target)
+            if self._undeclared is not None:
+                self._undeclared.say()
         return binding
 
     def facts(self, timeout: float | None) -> Facts:

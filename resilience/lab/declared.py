@@ -49,6 +49,18 @@ def _aws(method: Method) -> Declared:
     return Declared(*idempotency.declared(method.service, method.method, model))
 
 
+def can_be_long(method: Method) -> bool:
+    """Can a request of *method* ask to last (a long poll, a stream, a big body)?"""
+    if method.protocol != "aws" or method.method == "*":
+        return False
+    try:
+        from resilience.botocore import duration
+    except ImportError:
+        return False  # `declared` says what is missing
+    model, problem = _operation(method.service, method.method)
+    return not problem and duration.can_be_long(method.service, method.method, model)
+
+
 def _operation(service: str, operation: str) -> tuple[Any, str]:
     """Return botocore's model of an operation, or what is wrong with its name."""
     import botocore.exceptions

@@ -10,7 +10,7 @@ from resilience.core.policy import CallPolicy
 from resilience.core.record import Mode
 from resilience.policy import Leaf, PolicyTable
 
-from .declared import declared
+from .declared import can_be_long, declared
 from .method import Method, parse_method
 from .worst import Worst, worst_case
 
@@ -144,6 +144,12 @@ def _notes(method: Method, policy: CallPolicy, idempotency: str) -> list[str]:
         )
     if policy.mode == "enforce" and policy.timeout_s is None:
         notes.append("no timeout: only the caller's own deadline ends the call")
+    is_timed = policy.timeout_s is not None or policy.attempt_timeout_s is not None
+    if policy.mode == "enforce" and is_timed and can_be_long(method):
+        notes.append(
+            "a request that asks to last (long poll, stream, big body) is cut only by "
+            f"timeouts written for `{method.service}.{method.method}` itself"
+        )
     if idempotency == "keyed" and method.protocol == "grpc":
         notes.append(
             f"keyed sends `{policy.key_header}` and asserts that the server "

@@ -1,11 +1,17 @@
 """Idempotency that a service's descriptor declares."""
 
+import contextlib
 import sys
 
+import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
+import resilience.grpc
+from resilience import PolicyEngine
+from resilience.core.record import Notice
 from resilience.grpc.idempotency import declared
+from resilience.testing import CollectingSink
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,3 +50,33 @@ def test_protobuf_is_not_imported_for_it(monkeypatch):
 
     assert declared("declared.Shop", "Get") == "none"
     assert "google.protobuf.descriptor_pool" not in sys.modules
+
+
+def test_undeclared_methods_are_said_once_with_the_first_call(server):
+    """The first call of a channel says how many methods nobody has declared."""
+    sink = CollectingSink()
+    engine = PolicyEngine.from_text(
+        "version: 1\nname: t\n"
+        "grpc: {methods: {shop.Cart/Charge: {idempotency: keyed}}}",
+        sinks=[sink],
+    )
+    with grpc.insecure_channel(server.address) as bare:
+        channel = resilience.grpc.intercept_channel(bare, engine, target="cart")
+        echo, _, _ = (
+            channel.unary_unary(f"/shop.Cart/{name}")
+            for name in ("Echo", "B", "Charge")
+        )
+        before = notices(sink)
+        for _ in range(2):
+            with contextlib.suppress(grpc.RpcError):
+                echo(b"x")
+
+    assert [] == before
+    assert 1 == len(notices(sink))
+    assert "2 methods undeclared" in notices(sink)[0]
+
+
+def notices(sink):
+    """The texts about undeclared methods."""
+    found = [r for r in sink.records if isinstance(r, Notice)]
+    return [record.message for record in found if record.code == "undeclared"]

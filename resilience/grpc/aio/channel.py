@@ -14,6 +14,7 @@ import grpc.aio
 from resilience.engine import PolicyEngine
 from resilience.grpc.channel import report_native_retries
 from resilience.grpc.connectivity import aio_witness
+from resilience.grpc.idempotency import Undeclared
 from resilience.grpc.route import Route
 
 from .call import Calls
@@ -52,6 +53,7 @@ class Channel(grpc.aio.Channel):
         self._channel = channel
         self._engine = engine
         self._target_name = target
+        self._undeclared = Undeclared(engine, target)
         self._witness = aio_witness(channel)
         self._calls = Calls(engine, getattr(channel, "_loop", None))
 
@@ -66,7 +68,9 @@ class Channel(grpc.aio.Channel):
     ) -> grpc.aio.UnaryUnaryMultiCallable:
         """The protected multicallable of a unary-unary *method*."""
         inner = self._channel.unary_unary(method, *args, **others)
-        route = Route(self._engine, self._target_name, method, self._witness)
+        route = Route(
+            self._engine, self._target_name, method, self._witness, self._undeclared
+        )
         return UnaryUnaryMultiCallable(inner, route, self._calls)
 
     def unary_stream(
