@@ -182,6 +182,14 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall):
         else:
             self._attempt_answered(response)
 
+    def _read_on(self, reading: asyncio.Future[Any]) -> None:
+        """Whoever awaited it awaits no more, for whatever reason."""
+        if reading.done():
+            self._native_done(reading)
+        else:
+            self._reading = reading
+            reading.add_done_callback(self._native_done)
+
     def _native_done(self, done: asyncio.Future[Any]) -> None:
         """The native call's task has ended, so it is read without waiting."""
         self._reading = None
@@ -286,16 +294,24 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall):
             asyncio.CancelledError: the call was cancelled.
         """
         while not self._ended:
-            waited: asyncio.Future[Any] | None = self._reading
-            if waited is None or waited.done():  # done: its callback is yet to run
-                waited = self._end_of_call()
+            reading, self._reading = self._reading, None
+            waited: asyncio.Future[Any]
+            if reading is None or reading.done():  # done: its callback is yet to run
+                reading, waited = None, self._end_of_call()
+            else:
+                # Who awaits reads the native call too: no turn of the loop in between.
+                reading.remove_done_callback(self._native_done)
+                waited = reading
             try:
                 yield from waited
             except asyncio.CancelledError:
                 self.cancel()
                 raise
-            except Exception:  # noqa: BLE001, S112 - an attempt's: the driver has it
-                continue
+            except Exception:  # noqa: BLE001, S110 - an attempt's: the driver has it
+                pass
+            finally:
+                if reading is not None and not self._ended:
+                    self._read_on(reading)
         if self._locally_cancelled:
             raise asyncio.CancelledError
         if self.error is not None:
