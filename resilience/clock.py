@@ -1,6 +1,5 @@
 """Where an engine gets its time. `resilience.testing.VirtualClock` is another one."""
 
-import time
 from typing import Protocol
 
 
@@ -18,14 +17,8 @@ class Clock(Protocol):
         """Suspend the running task."""
 
 
-class MonotonicClock:
-    """The machine's own clock: `time.monotonic`, never set back."""
+async def asleep(seconds: float) -> None:
+    """Suspend the running task; the counterpart of `time.sleep`."""
+    import asyncio  # who awaits has it; `import resilience` does without
 
-    now = staticmethod(time.monotonic)
-    sleep = staticmethod(time.sleep)
-
-    async def asleep(self, seconds: float) -> None:
-        """Suspend the running task."""
-        import asyncio  # who awaits has it; `import resilience` does without
-
-        await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import get_args
 
+from resilience.core.breaker import State
 from resilience.core.record import Mode, Record
 from resilience.core.scope import Scope, Scopes
 
@@ -118,6 +119,10 @@ class BreakerControl:
         """Let everything through, count nothing, until `reset`."""
         self._move("disabled")
 
+    def shadow(self) -> None:
+        """Let everything through and go on counting, until `reset`."""
+        self._move("shadow")
+
     def open(self) -> None:
         """Open as if it had tripped: it recovers by itself."""
         self._move("open")
@@ -126,10 +131,8 @@ class BreakerControl:
         """Closed, with nothing counted."""
         self._move("closed")
 
-    def _move(self, state: str) -> None:
+    def _move(self, state: State) -> None:
         now = self._now()
         for breaker in self._scope.breakers.values():
-            match state:
-                case "forced-open" | "disabled" | "open" | "closed":
-                    breaker.move(state, now)
+            breaker.move(state, now)
             self._emit(breaker.drain())

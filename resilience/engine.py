@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from resilience import functions, policy
-from resilience.clock import Clock, MonotonicClock
+from resilience.clock import Clock, asleep
 from resilience.context import deadline_at
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
 from resilience.core.binding import Binding
@@ -63,10 +63,14 @@ class PolicyEngine:
         self._load: Callable[[], policy.PolicyTable] = policy.built_in
         self.table = policy.built_in()
         """The compiled policy that is live."""
-        clock = MonotonicClock() if clock is None else clock
-        self.now: Callable[[], float] = clock.now
-        self.sleep: Callable[[float], None] = clock.sleep
-        self.asleep: Callable[[float], Awaitable[None]] = clock.asleep
+        # The functions themselves: each healthy call asks for the time twice.
+        self.now: Callable[[], float] = time.monotonic if clock is None else clock.now
+        self.sleep: Callable[[float], None] = (
+            time.sleep if clock is None else clock.sleep
+        )
+        self.asleep: Callable[[float], Awaitable[None]] = (
+            asleep if clock is None else clock.asleep
+        )
         self.epoch = 0
         """Rises when bindings must be made anew."""
         self.loaded_at = time.time()
@@ -236,8 +240,8 @@ class PolicyEngine:
 
     def new_call(self, binding: Binding, facts: Facts = NO_FACTS) -> Call:
         """A call that is about to arrive; one driver owns it."""
-        number = next(self._numbers)
-        return Call(binding, facts, f"{self._prefix}-{number:x}", self._random)
+        call_id = (self._prefix, next(self._numbers))
+        return Call(binding, facts, call_id, self._random)
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; what a sink raises is counted, never passed on."""

@@ -132,8 +132,8 @@ class Breaker:
     ) -> Permit | Refusal:
         policy = self.policy
         self._expire_locked(now, rng)
-        if self.state != "half-open":
-            return self._refusal(now, self.until)
+        if self.state != "half-open":  # an expired lease decided the round
+            return self._admit_locked(now, rng, deadline)
         if (
             len(self._leases) < policy.concurrent_probes
             and self._admitted < policy.probes
@@ -184,6 +184,18 @@ class Breaker:
         if self.state == "open":
             return until is not None and moment < until
         return self.state == "forced-open"
+
+    def succeeded(self, permit: Permit, now: float, rng: Callable[[], float]) -> bool:
+        """Count a plain success of a closed breaker: `done` for most healthy calls.
+
+        False: nothing was counted, `done` has to.
+        """
+        with self._lock:
+            if permit is not self._closed_permit or self.state != "closed":
+                return False
+            if not self._window.succeeded(now):
+                self._judge_window_locked(now, rng, None)
+            return True
 
     def done(
         self,

@@ -21,6 +21,8 @@ class RetryBudget(Protocol):
     """What the engine asks of a budget."""
 
     policy: BudgetPolicy
+    heeds_ends: bool
+    """False: `ended` does nothing, so healthy calls need not say it."""
 
     def deposit(self, now: float) -> None:
         """A call started."""
@@ -68,6 +70,8 @@ class RatioBudget:
         "_unit",
         "policy",
     )
+
+    heeds_ends = False
 
     def __init__(self, policy: BudgetPolicy) -> None:
         self.policy = policy
@@ -139,6 +143,8 @@ class TokenBudget:
 
     __slots__ = ("_lock", "_tokens", "policy")
 
+    heeds_ends = True
+
     def __init__(self, policy: BudgetPolicy) -> None:
         self.policy = policy
         self._tokens = policy.max_tokens
@@ -184,6 +190,8 @@ class QuotaBudget:
     """AWS's retry quota: a pool that retries draw from and successes refill."""
 
     __slots__ = ("_left", "_lock", "policy")
+
+    heeds_ends = True
 
     def __init__(self, policy: BudgetPolicy) -> None:
         self.policy = policy

@@ -11,7 +11,7 @@ the end of the attempt that runs.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from . import allowance
+from . import allowance, tally
 from .binding import Binding
 from .breaker import Breaker, Permit, Refusal
 from .command import (
@@ -29,7 +29,6 @@ from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
 from .rejection import make_rejection
 from .retries import Next, Retries
-from .tally import settle
 from .target import Facts, Idempotency
 
 
@@ -45,6 +44,7 @@ class Call:
         "_committed",
         "_facts",
         "_first_code",
+        "_id",
         "_journal",
         "_number",
         "_permit",
@@ -57,7 +57,6 @@ class Call:
         "_wake_at",
         "deadline_at",
         "ended",
-        "id",
         "idempotency",
     )
 
@@ -65,20 +64,18 @@ class Call:
         self,
         binding: Binding,
         facts: Facts,
-        call_id: str,
+        call_id: str | tuple[str, int],
         rng: Callable[[], float],
     ) -> None:
         policy = binding.policy
-        self.id = call_id
-        """Unique in the fleet: process, then number."""
+        self._id = call_id
         self.idempotency: Idempotency = (
             facts.declared if policy.idempotency == "auto" else policy.idempotency
         )
         self.deadline_at: float | None = None
         """The call's end, monotonic; None: it has none."""
         self.ended: CallEnded | None = None
-        """The record of its end, once there is one; none for a clean success that no
-        sink wants."""
+        """The record of its end; none yet, or a clean success that no sink wants."""
         self._binding = binding
         self._facts = facts
         self._rng = rng
@@ -121,14 +118,17 @@ class Call:
         return NOTHING if state == "finished" else Step(wake_at=self._wake_at)
 
     @property
+    def id(self) -> str:
+        """Unique in the fleet: process, then number. Healthy calls never spell it."""
+        given = self._id
+        if isinstance(given, str):
+            return given
+        return f"{given[0]}-{given[1]:x}"
+
+    @property
     def history(self) -> Sequence[AttemptEnded]:
         """Attempts that ended, but for a first one that succeeded."""
         return () if self._journal is None else self._journal.history
-
-    @property
-    def key_needed(self) -> bool:
-        """Whether each attempt has to carry the same idempotency key."""
-        return self.idempotency == "keyed"
 
     def _begin(self, event: Event, now: float) -> Step:
         if type(event) is CallerGone:  # a driver was interrupted before its first step
@@ -159,8 +159,7 @@ class Call:
         breaker = binding.breaker
         if breaker is not None:
             answer = breaker.admit(now, self._rng, deadline)
-            if breaker.changes:
-                self._written.add(breaker.drain())
+            self._collect(breaker)
             if isinstance(answer, Refusal):
                 if binding.breaker_acts:
                     return self._breaker_refused(breaker, answer, now)
@@ -221,19 +220,23 @@ class Call:
         if elapsed is None:
             elapsed = now - self._started
         self._started = now
-        self._settle(outcome, elapsed, now)
-        if not self._first_code:
-            self._first_code = outcome.code
-        if outcome.kind == "ok":
-            if self._number > 1:
-                self._log(outcome, elapsed, "return", Next("ok"), now)
-            return self._finish(outcome, "ok", now)
-        return self._failed(outcome, elapsed, host_wait_s, now)
+        if outcome.kind != "ok":
+            self._settle(outcome, elapsed, now)
+            return self._failed(outcome, elapsed, host_wait_s, now)
+        binding = self._binding
+        permit, self._permit = self._permit, None
+        tally.succeeded(binding, permit, self._facts, elapsed, now, self._rng)
+        self._collect(binding.breaker)
+        if self._number > 1:
+            self._log(outcome, elapsed, "return", Next("ok"), now)
+        return self._finish(outcome, "ok", now)
 
     def _failed(
         self, outcome: Outcome, elapsed: float, host_wait_s: float | None, now: float
     ) -> Step:
         binding, retries = self._binding, self._retries
+        if not self._first_code:
+            self._first_code = outcome.code
         if retries is None:
             retries = Retries(binding, self._facts, self.idempotency, self._rng)
             self._retries = retries
@@ -279,11 +282,12 @@ class Call:
         )
 
     def _settle(self, outcome: Outcome, elapsed: float, now: float) -> None:
-        """Give the permit back and count the result, before anything is decided."""
-        binding = self._binding
+        binding, facts = self._binding, self._facts
         permit, self._permit = self._permit, None
-        settle(binding, permit, self._facts, outcome, elapsed, now=now, rng=self._rng)
-        breaker = binding.breaker
+        tally.failed(binding, permit, facts, outcome, elapsed, now=now, rng=self._rng)
+        self._collect(binding.breaker)
+
+    def _collect(self, breaker: Breaker | None) -> None:
         if breaker is not None and breaker.changes:
             self._written.add(breaker.drain())
 
@@ -324,12 +328,11 @@ class Call:
             if self._retries is not None:
                 self._retries.give_back(now)
             return self._finish(GONE_WAITING, "cancelled", now)
-        elapsed = now - self._started
+        elapsed, self._started = now - self._started, now
         self._settle(GONE, elapsed, now)
-        self._started = now
         self._log(GONE, elapsed, "fail", Next("cancelled"), now)
-        step = self._finish(GONE, "cancelled", now)
         cancel = CancelAttempt(self._number, "cancelled")
+        step = self._finish(GONE, "cancelled", now)
         return step._replace(commands=(cancel, *step.commands))
 
     def _finish(
@@ -341,9 +344,9 @@ class Call:
     ) -> Step:
         binding, retries, journal = self._binding, self._retries, self._journal
         ok = outcome.kind == "ok"
-        if binding.budget is not None:
-            cost = None if retries is None else retries.cost
-            binding.budget.ended(cost, now, ok=ok)
+        budget = binding.budget
+        if budget is not None and budget.heeds_ends:
+            budget.ended(None if retries is None else retries.cost, now, ok=ok)
         self._state = "finished"
         self._waited += now - self._started
         finish = (make(Finish, (self._number, outcome, reason, rejection)),)

@@ -20,6 +20,8 @@ from .target import Facts, Idempotency
 
 MAX_FREE_ATTEMPTS = 100
 """Repeats of unprocessed work in one call (grpc-java allows 1000 local ones)."""
+MAX_HOST_ATTEMPTS = 1000
+"""Where the host library decides: no host that works asks for more in one call."""
 LONGEST_HINT_S = 60.0
 """No wait that a server asks for holds a call longer, where no breaker says less."""
 
@@ -91,6 +93,8 @@ class Retries:
         if has_run_out(outcome, deadline, now):
             return Next("deadline")
         if self._facts.host_decides:
+            if number >= MAX_HOST_ATTEMPTS:
+                return Next("attempts-exhausted")
             return self._as_host_proposes(outcome, host_wait_s, deadline, now)
         retry = self._binding.policy.retry
         if retry is None:

@@ -14,7 +14,28 @@ from .outcome import Outcome
 from .target import Facts
 
 
-def settle(
+def succeeded(  # noqa: PLR0917 - on every healthy call; names would cost
+    binding: Binding,
+    permit: Permit | None,
+    facts: Facts,
+    elapsed_s: float,
+    now: float,
+    rng: Callable[[], float],
+) -> None:
+    """Give *permit* back and count an attempt that ended well after *elapsed_s*."""
+    is_long = facts.long or facts.least_s is not None
+    if not is_long:
+        # What a long poll takes says nothing about the calls beside it.
+        binding.scope.latency.sample(elapsed_s)
+    breaker = binding.breaker
+    if breaker is None or permit is None:
+        return
+    is_plain = is_long or breaker.policy.slow_call_s is None
+    if not (is_plain and breaker.succeeded(permit, now, rng)):
+        breaker.done(permit, "success", elapsed_s, now, rng, long=is_long)
+
+
+def failed(
     binding: Binding,
     permit: Permit | None,
     facts: Facts,
@@ -24,16 +45,8 @@ def settle(
     now: float,
     rng: Callable[[], float],
 ) -> None:
-    """Give *permit* back and count *outcome*, which took *elapsed_s*."""
-    is_long = facts.long or facts.least_s is not None
+    """Give *permit* back and count *outcome*, a failure after *elapsed_s*."""
     breaker = binding.breaker
-    if outcome.kind == "ok":
-        if not is_long:
-            # What a long poll takes says nothing about the calls beside it.
-            binding.scope.latency.sample(elapsed_s)
-        if breaker is not None and permit is not None:
-            breaker.done(permit, "success", elapsed_s, now, rng, long=is_long)
-        return
     if binding.budget is not None:
         binding.budget.failed(now, counts=_is_throttling(binding, outcome))
     if breaker is None or permit is None:
@@ -43,7 +56,7 @@ def settle(
         expected_s = binding.scope.latency.expected_s
         if is_impatient(binding.policy, elapsed_s, expected_s):
             shown = "neutral"
-    hint_s = outcome.pushback_s
+    hint_s, is_long = outcome.pushback_s, facts.long or facts.least_s is not None
     breaker.done(permit, shown, elapsed_s, now, rng, hint_s=hint_s, long=is_long)
 
 

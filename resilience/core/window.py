@@ -39,6 +39,10 @@ class Window(Protocol):
         """Count one result; True: nothing inside failed or was slow."""
         ...
 
+    def succeeded(self, now: float) -> bool:
+        """Count one good result; as `add` in all else."""
+        ...
+
     def totals(self, now: float) -> Totals:
         """What is inside at *now*."""
         ...
@@ -69,6 +73,10 @@ class CountWindow:
         self._results.append((failed, slow))
         self._count(failed, slow, by=1)
         return not (self._failed or self._slow)
+
+    def succeeded(self, now: float) -> bool:
+        """Count one good result."""
+        return self.add(now, failed=False, slow=False)
 
     def _count(self, failed: bool, slow: bool, *, by: int) -> None:  # noqa: FBT001 - a stored pair
         self._failed += by * failed
@@ -105,6 +113,16 @@ class TimeWindow:
                 self._totals[column] -= self._cells[at + column]
                 self._cells[at + column] = 0
         self._index = index
+
+    def succeeded(self, now: float) -> bool:
+        """Count one good result: `add` in as few steps as can be."""
+        index = int(now / self._bucket_s)
+        if index > self._index:
+            self._turn_to(index)
+        totals = self._totals
+        self._cells[self._index % self._size * COLUMNS] += 1
+        totals[0] += 1
+        return not (totals[1] or totals[2])
 
     def add(self, now: float, *, failed: bool, slow: bool) -> bool:
         """Count one result in the bucket of *now*; time never goes back."""

@@ -114,7 +114,6 @@ def test_the_policy_says_what_is_idempotent(declared, written, expected) -> None
     made = call(policy(idempotency=written), Facts(declared=declared))
 
     assert made.idempotency == expected
-    assert made.key_needed is (expected == "keyed")
 
 
 # Time

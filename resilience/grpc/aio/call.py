@@ -11,7 +11,7 @@ import asyncio
 import logging
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -23,7 +23,6 @@ from resilience.drivers.callback import CallbackDriver
 from resilience.grpc.route import attach_report
 
 from .rejected import AioGrpcRejected
-from .waits import LoopWaits
 
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 
     from resilience.core.call import Call
     from resilience.core.command import Finish
-    from resilience.drivers.host import Host
-    from resilience.engine import PolicyEngine
     from resilience.grpc.route import Sending
+
+    from .calls import Calls
 
 _END: Any = getattr(grpc.aio, "EOF", None)
 """What a native call's task yields in place of a response, when there is none."""
@@ -43,44 +42,6 @@ _CLOSED = Outcome("CANCELLED", "local", "maybe", message=_CANCELLED)
 _NO_MESSAGE = Outcome("INTERNAL", "local", "yes", message="OK without a message")
 """grpcio's asyncio calls swallow what a deserializer raises and answer None, so this
 may be the caller's own fault: it is never repeated."""
-
-
-class Calls:
-    """The calls of one channel under way. Owned by one event loop."""
-
-    def __init__(
-        self, engine: PolicyEngine, loop: asyncio.AbstractEventLoop | None
-    ) -> None:
-        self._engine = engine
-        self._loop = loop
-        self._waits: LoopWaits | None = None
-        self.active: set[UnaryUnaryCall] = set()
-        """Kept here until they have ended, whoever else forgets them."""
-        self.closing = False
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The channel's loop: a call may be made before it runs."""
-        return self._loop or asyncio.get_running_loop()
-
-    @property
-    def waits(self) -> Host:
-        """Clock, sinks and timer of the calls."""
-        if self._waits is None or self._loop is None:
-            self._waits = LoopWaits(self._engine, self.loop)
-        return cast("Host", self._waits)
-
-    def close(self) -> None:
-        """No attempt can start any more: cancel the calls that wait for one."""
-        self.closing = True
-        for call in [*self.active]:
-            if call.is_waiting():
-                call.cancel()
-
-    def cancel_all(self) -> None:
-        """Cancel what is left."""
-        for call in [*self.active]:
-            call.cancel()
 
 
 class UnaryUnaryCall(grpc.aio.UnaryUnaryCall):

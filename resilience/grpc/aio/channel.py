@@ -17,7 +17,7 @@ from resilience.grpc.connectivity import aio_witness
 from resilience.grpc.idempotency import Undeclared
 from resilience.grpc.route import Route
 
-from .call import Calls
+from .calls import Calls
 from .multicallable import UnaryUnaryMultiCallable
 
 

@@ -13,7 +13,8 @@ from resilience.engine import PolicyEngine
 from resilience.grpc.connectivity import no_witness
 from resilience.grpc.route import NOTHING_ELSE, Route, Sending, is_native
 
-from .call import Calls, UnaryUnaryCall
+from .call import UnaryUnaryCall
+from .calls import Calls
 
 
 MAX_METHODS = 10_000

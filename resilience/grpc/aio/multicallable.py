@@ -11,7 +11,8 @@ import grpc.aio
 from resilience.context import deadline_at
 from resilience.grpc.route import AS_GIVEN, Route, Sending, is_native
 
-from .call import Calls, UnaryUnaryCall
+from .call import UnaryUnaryCall
+from .calls import Calls
 
 
 class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
