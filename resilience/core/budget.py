@@ -61,12 +61,15 @@ class RatioBudget:
     """Retries stay within a ratio of calls, plus a small reserve (Finagle)."""
 
     __slots__ = (
+        "_deposit",
         "_index",
         "_lock",
         "_reserve",
         "_slice_s",
         "_slices",
+        "_slot",
         "_sum",
+        "_turn_at",
         "_unit",
         "policy",
     )
@@ -76,11 +79,15 @@ class RatioBudget:
     def __init__(self, policy: BudgetPolicy) -> None:
         self.policy = policy
         self._unit = int(SCALE / policy.ratio) if policy.ratio else SCALE
+        self._deposit = SCALE if policy.ratio else 0
         self._reserve = int(policy.min_per_second * policy.ttl_s * self._unit)
         self._slice_s = policy.ttl_s / SLICES
         self._slices = [0] * SLICES
         self._sum = 0
         self._index = -1
+        self._slot = 0
+        self._turn_at = float("-inf")
+        """When the running slice ends; until then deposits are two additions."""
         self.renew()
 
     def renew(self) -> None:
@@ -88,24 +95,27 @@ class RatioBudget:
         self._lock = threading.Lock()
 
     def _add_locked(self, amount: int, now: float) -> None:
-        index = int(now / self._slice_s)
-        if index > self._index:
-            for stale in range(max(self._index + 1, index - SLICES + 1), index + 1):
-                self._sum -= self._slices[stale % SLICES]
-                self._slices[stale % SLICES] = 0
-            self._index = index
-        self._slices[self._index % SLICES] += amount
+        if now >= self._turn_at:
+            self._turn_locked(int(now / self._slice_s))
+        self._slices[self._slot] += amount
         self._sum += amount
+
+    def _turn_locked(self, index: int) -> None:
+        """Make *index* the running slice and forget those that have expired."""
+        for stale in range(max(self._index + 1, index - SLICES + 1), index + 1):
+            self._sum -= self._slices[stale % SLICES]
+            self._slices[stale % SLICES] = 0
+        self._index = max(index, self._index)
+        self._slot = self._index % SLICES
+        self._turn_at = (self._index + 1) * self._slice_s
 
     def deposit(self, now: float) -> None:
         """A call started: it pays for `ratio` of a retry during `ttl`."""
-        if self.policy.ratio:
-            with self._lock:
-                if int(now / self._slice_s) == self._index:
-                    self._slices[self._index % SLICES] += SCALE
-                    self._sum += SCALE
-                else:
-                    self._add_locked(SCALE, now)
+        with self._lock:
+            if now >= self._turn_at:
+                self._turn_locked(int(now / self._slice_s))
+            self._slices[self._slot] += self._deposit
+            self._sum += self._deposit
 
     def balance(self, now: float) -> float:
         """Retries that would be granted now."""

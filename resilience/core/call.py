@@ -38,27 +38,21 @@ _State = Literal["new", "running", "waiting", "queued", "failing", "finished"]
 class Call:
     """One logical call. Owned by one driver."""
 
-    __slots__ = (
-        "_arrived",
-        "_binding",
-        "_committed",
-        "_facts",
-        "_first_code",
-        "_id",
-        "_journal",
-        "_number",
-        "_permit",
-        "_retries",
-        "_rng",
-        "_started",
-        "_state",
-        "_timeout_s",
-        "_waited",
-        "_wake_at",
-        "deadline_at",
-        "ended",
-        "idempotency",
-    )
+    # Most calls are healthy and never set these: a default costs them nothing.
+    deadline_at: float | None = None
+    """The call's end, monotonic; None: it has none."""
+    ended: CallEnded | None = None
+    """The record of its end; none yet, or a clean success that no sink wants."""
+    _state: _State = "new"
+    _number = 0
+    _permit: Permit | None = None
+    _retries: Retries | None = None
+    _journal: Journal | None = None
+    _first_code = ""
+    _committed = False
+    _waited = 0.0
+    _wake_at: float | None = None
+    _timeout_s: float | None = None
 
     def __init__(
         self,
@@ -72,22 +66,9 @@ class Call:
         self.idempotency: Idempotency = (
             facts.declared if policy.idempotency == "auto" else policy.idempotency
         )
-        self.deadline_at: float | None = None
-        """The call's end, monotonic; None: it has none."""
-        self.ended: CallEnded | None = None
-        """The record of its end; none yet, or a clean success that no sink wants."""
         self._binding = binding
         self._facts = facts
         self._rng = rng
-        self._state: _State = "new"
-        self._number = 0
-        self._permit: Permit | None = None
-        self._retries: Retries | None = None
-        self._first_code = ""
-        self._committed = False
-        self._journal: Journal | None = None
-        self._waited = 0.0
-        self._wake_at: float | None = None
 
     def advance(self, event: Event, now: float) -> Step:
         """Take one event and say what follows.
@@ -159,7 +140,8 @@ class Call:
         breaker = binding.breaker
         if breaker is not None:
             answer = breaker.admit(now, self._rng, deadline)
-            self._collect(breaker)
+            if breaker.changes:
+                self._collect(breaker)
             if isinstance(answer, Refusal):
                 if binding.breaker_acts:
                     return self._breaker_refused(breaker, answer, now)
@@ -226,7 +208,8 @@ class Call:
         binding = self._binding
         permit, self._permit = self._permit, None
         tally.succeeded(binding, permit, self._facts, elapsed, now, self._rng)
-        self._collect(binding.breaker)
+        if binding.breaker is not None and binding.breaker.changes:
+            self._collect(binding.breaker)
         if self._number > 1:
             self._log(outcome, elapsed, "return", Next("ok"), now)
         return self._finish(outcome, "ok", now)

@@ -91,7 +91,7 @@ class CountWindow:
 class TimeWindow:
     """The last *seconds*, in buckets of about a second, the running one included."""
 
-    __slots__ = ("_bucket_s", "_cells", "_index", "_size", "_totals")
+    __slots__ = ("_at", "_bucket_s", "_cells", "_index", "_size", "_totals", "_turn_at")
 
     def __init__(self, seconds: float) -> None:
         self._size = min(MAX_BUCKETS, max(1, math.ceil(seconds)))
@@ -104,6 +104,8 @@ class TimeWindow:
         self._cells = [0] * (COLUMNS * self._size)
         self._totals = [0] * COLUMNS
         self._index = -1
+        self._at = 0
+        self._turn_at = float("-inf")
 
     def _turn_to(self, index: int) -> None:
         first = max(self._index + 1, index - self._size + 1)
@@ -112,25 +114,24 @@ class TimeWindow:
             for column in range(COLUMNS):
                 self._totals[column] -= self._cells[at + column]
                 self._cells[at + column] = 0
-        self._index = index
+        self._index = max(index, self._index)
+        self._at = self._index % self._size * COLUMNS
+        self._turn_at = (self._index + 1) * self._bucket_s
 
     def succeeded(self, now: float) -> bool:
         """Count one good result: `add` in as few steps as can be."""
-        index = int(now / self._bucket_s)
-        if index > self._index:
-            self._turn_to(index)
+        if now >= self._turn_at:
+            self._turn_to(int(now / self._bucket_s))
         totals = self._totals
-        self._cells[self._index % self._size * COLUMNS] += 1
+        self._cells[self._at] += 1
         totals[0] += 1
         return not (totals[1] or totals[2])
 
     def add(self, now: float, *, failed: bool, slow: bool) -> bool:
         """Count one result in the bucket of *now*; time never goes back."""
-        index = int(now / self._bucket_s)
-        if index > self._index:
-            self._turn_to(index)
-        cells, totals = self._cells, self._totals
-        at = self._index % self._size * COLUMNS
+        if now >= self._turn_at:
+            self._turn_to(int(now / self._bucket_s))
+        cells, totals, at = self._cells, self._totals, self._at
         cells[at] += 1
         totals[0] += 1
         if failed:
@@ -146,7 +147,6 @@ class TimeWindow:
 
     def totals(self, now: float) -> Totals:
         """What is inside at *now*."""
-        index = int(now / self._bucket_s)
-        if index > self._index:
-            self._turn_to(index)
+        if now >= self._turn_at:
+            self._turn_to(int(now / self._bucket_s))
         return Totals(*self._totals)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
 from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
+from resilience.core.named import make
 from resilience.core.outcome import Outcome
 
 from .host import Host
@@ -40,7 +41,9 @@ async def run(
             for command in commands:
                 match command:
                     case StartAttempt():
-                        ended = AttemptDone(command.number, await attempt(command))
+                        outcome = await attempt(command)
+                        done = (command.number, outcome, None)
+                        ended = make(AttemptDone, done)
                     case Finish():
                         return command
                     case CancelAttempt():

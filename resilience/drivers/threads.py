@@ -9,6 +9,7 @@ from collections.abc import Callable
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
 from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
+from resilience.core.named import make
 from resilience.core.outcome import Outcome
 
 from .host import Host
@@ -38,7 +39,9 @@ def run(call: Call, attempt: Callable[[StartAttempt], Outcome], host: Host) -> F
             for command in commands:
                 match command:
                     case StartAttempt():
-                        ended = AttemptDone(command.number, attempt(command))
+                        outcome = attempt(command)
+                        done = (command.number, outcome, None)
+                        ended = make(AttemptDone, done)
                     case Finish():
                         return command
                     case CancelAttempt():
