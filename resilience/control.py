@@ -3,14 +3,14 @@
 import difflib
 import os
 from collections.abc import Callable
-from typing import get_args
 
 from resilience.core.breaker import State
 from resilience.core.record import Mode, Record
 from resilience.core.scope import Scope, Scopes
 
 
-MODES: tuple[Mode, ...] = get_args(Mode)
+MODES: tuple[Mode, ...] = ("enforce", "observe", "bypass")
+"""From the one that acts most to the one that does nothing."""
 MAX_CONTROL_BYTES = 4096
 
 
@@ -33,7 +33,7 @@ def parse_mode(word: str | None) -> Mode | None:
 
 def weaker(one: Mode, other: Mode) -> Mode:
     """The one that acts less: bypass < observe < enforce."""
-    return max(one, other, key=MODES.index)
+    return one if MODES.index(one) >= MODES.index(other) else other
 
 
 class ControlFile:
