@@ -195,7 +195,9 @@ def _environment(outer: Mapping[str, str]) -> dict[str, str]:
 def exit_on_sigterm() -> None:
     """Turn SIGTERM and SIGHUP into `SystemExit`, so that `with` blocks are left.
 
-    Call it from the main thread of a program, never from a library.
+    SIGINT raises `KeyboardInterrupt` even where the parent had it ignored (a shell
+    ignores it for what it starts in the background). Call it from the main thread of
+    a program, never from a library.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -203,3 +205,4 @@ def exit_on_sigterm() -> None:
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
