@@ -1,0 +1,115 @@
+"""Write docs/policy-keys.md and docs/metrics.md from the code that they describe.
+
+    python tools/write_references.py
+
+tests/test_references.py fails when a file is stale.
+"""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel
+
+from resilience import policy
+from resilience.policy.model import AwsRule, Policy, Rule
+from resilience.telemetry import names
+
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+METHODS = (("grpc", "shop.Cart", "GetCart"), ("aws", "s3", "PutObject"))
+
+
+def _map_in(annotation: object) -> type[BaseModel] | None:
+    """The map that a key holds, if it holds one of ours (or a dictionary of them)."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_map_in(part) for part in get_args(annotation))
+    return next((part for part in found if part is not None), None)
+
+
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, field in model.model_fields.items():
+        text = " ".join((field.description or "").split())
+        yield f"{prefix}{key}", text
+        inner = _map_in(field.annotation)
+        if inner is not None and not issubclass(inner, Rule):
+            between = ".CODE." if key == "codes" else "."
+            yield from _rows(inner, f"{prefix}{key}{between}")
+
+
+def _built_in() -> dict[str, dict[str, str]]:
+    table = policy.built_in()
+    return {
+        protocol: {
+            leaf.path: str(leaf.value)
+            for leaf in table.explain_leaves(protocol, service, service, method, None)
+        }
+        for protocol, service, method in METHODS
+    }
+
+
+def policy_keys() -> str:
+    """The reference of every key of a policy file."""
+    lines = [
+        "# Keys of a policy file",
+        "",
+        (
+            "Written by `tools/write_references.py` from the model. Built-in values are "
+            'those of edition "2026.11"; where AWS differs, its value follows.'
+        ),
+        "",
+        "## Top level",
+        "",
+        "| key | meaning |",
+        "|---|---|",
+    ]
+    sections = ("all", "grpc", "aws", "app")
+    lines += [
+        f"| `{key}` | {text} |"
+        for key, text in _rows(Policy)
+        if key.partition(".")[0] not in sections or key.count(".") <= 1
+    ]
+    lines += ["", "## In a rule", "", "| key | built in | meaning |", "|---|---|---|"]
+    grpc, aws = _built_in()["grpc"], _built_in()["aws"]
+    for key, text in _rows(AwsRule):
+        value, other = grpc.get(key, ""), aws.get(key, "")
+        shown = f"`{value}`" if value else ""
+        if other and other != value:
+            shown = f"{shown}, AWS `{other}`" if shown else f"`{other}`"
+        lines.append(f"| `{key}` | {shown} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def metrics() -> str:
+    """The reference of every metric."""
+    lines = [
+        "# Metrics",
+        "",
+        "Written by `tools/write_references.py` from `resilience/telemetry/names.py`.",
+        "",
+        "| name | kind | unit | attributes | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for metric in vars(names).values():
+        if isinstance(metric, names.Metric):
+            attributes = ", ".join(f"`{name}`" for name in metric.attributes)
+            lines.append(
+                f"| `{metric.name}` | {metric.kind} | `{metric.unit}` "
+                f"| {attributes} | {metric.description} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+REFERENCES = {"policy-keys.md": policy_keys, "metrics.md": metrics}
+
+
+def main() -> None:
+    """Write both."""
+    for name, made in REFERENCES.items():
+        (DOCS / name).write_text(made(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
