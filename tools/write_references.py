@@ -56,8 +56,8 @@ def policy_keys() -> str:
         "# Keys of a policy file",
         "",
         (
-            "Written by `tools/write_references.py` from the model. Built-in values are "
-            'those of edition "2026.11"; where AWS differs, its value follows.'
+            "Written by `tools/write_references.py` from the model. Built-in values "
+            'are those of edition "2026.11"; where AWS differs, its value follows.'
         ),
         "",
         "## Top level",
