@@ -37,6 +37,9 @@ class RecordingHttp:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # An answer in one packet, at once: else each waits for a delayed ACK.
+            wbufsize = -1
+            disable_nagle_algorithm = True
 
             def handle_one_request(self):
                 try:
@@ -64,6 +67,7 @@ class RecordingHttp:
         if headers.get("expect") == "100-continue":
             request.send_response_only(100)
             request.end_headers()
+            request.wfile.flush()
         body = self._read(request, int(headers.get("content-length", 0)), slow)
         kept = {k: v for k, v in headers.items() if k not in VARYING}
         # Retries of botocore carry the response's own clock; only its presence counts.
