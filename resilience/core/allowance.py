@@ -45,6 +45,8 @@ def of_attempt(
     Where the deadline ends it, the end *is* the deadline, bit for bit.
     """
     timeout_s = policy.attempt_timeout_s
+    if facts.streams:
+        return _of_stream(policy, facts, deadline, now)
     if facts.long or facts.least_s is not None:
         timeout_s = _stretched(timeout_s, facts)
     if deadline is None:
@@ -53,6 +55,17 @@ def of_attempt(
     if timeout_s is None or left <= timeout_s:
         return left, deadline
     return timeout_s, now + timeout_s
+
+
+def _of_stream(
+    policy: CallPolicy, facts: Facts, deadline: float | None, now: float
+) -> tuple[float | None, float | None]:
+    """The transport gets the call's time; the end is that of the first message."""
+    limits = (policy.first_message_timeout_s, policy.attempt_timeout_s)
+    ends = [] if facts.long else [now + limit for limit in limits if limit is not None]
+    if deadline is None:
+        return None, min(ends, default=None)
+    return deadline - now, min(deadline, *ends) if ends else deadline
 
 
 def _stretched(timeout_s: float | None, facts: Facts) -> float | None:

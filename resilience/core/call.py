@@ -50,6 +50,7 @@ class Call:
     _journal: Journal | None = None
     _first_code = ""
     _committed = False
+    _answered = False
     _waited = 0.0
     _wake_at: float | None = None
     _timeout_s: float | None = None
@@ -90,7 +91,7 @@ class Call:
                 return self._woke(max(event.due, now))
             case AttemptCommitted():
                 if state == "running" and event.number == self._number:
-                    self._committed = True
+                    self._commit(event, now)
             case CallerGone():
                 return self._caller_gone(now)
             case Arrived():
@@ -205,14 +206,26 @@ class Call:
         if outcome.kind != "ok":
             self._settle(outcome, elapsed, now)
             return self._failed(outcome, elapsed, host_wait_s, now)
-        binding = self._binding
-        permit, self._permit = self._permit, None
-        tally.succeeded(binding, permit, self._facts, elapsed, now, self._rng)
-        if binding.breaker is not None and binding.breaker.changes:
-            self._collect(binding.breaker)
+        if not self._answered:
+            self._succeeded(elapsed, now)
         if self._number > 1:
             self._log(outcome, elapsed, "return", Next("ok"), now)
         return self._finish(outcome, "ok", now)
+
+    def _commit(self, event: AttemptCommitted, now: float) -> None:
+        self._committed = True
+        if event.answered and not self._answered:
+            # A stream may last for hours: its probe is given back at its first sign of
+            # health. The permit is kept, for a stream that breaks later is a failure.
+            self._answered = True
+            self._wake_at = None
+            self._succeeded(now - self._started, now)
+
+    def _succeeded(self, elapsed: float, now: float) -> None:
+        binding = self._binding
+        tally.succeeded(binding, self._permit, self._facts, elapsed, now, self._rng)
+        if binding.breaker is not None and binding.breaker.changes:
+            self._collect(binding.breaker)
 
     def _failed(
         self, outcome: Outcome, elapsed: float, host_wait_s: float | None, now: float

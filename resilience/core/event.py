@@ -12,9 +12,14 @@ class Arrived:
 
 
 class AttemptCommitted(NamedTuple):
-    """The first message (or metadata) reached the caller: no retry from here."""
+    """Something that cannot be taken back: no retry from here.
+
+    A message or metadata reached the caller, or the requests outgrew their buffer.
+    """
 
     number: int
+    answered: bool = True
+    """The first message is there: the attempt is healthy, and timed no longer."""
 
 
 class AttemptDone(NamedTuple):

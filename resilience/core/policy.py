@@ -121,6 +121,9 @@ class CallPolicy:
     idle_timeout_s: float | None
     idempotency: Idempotency | Literal["auto"]
     criticality: Criticality
+    retry_buffer_bytes: int
+    """What one call's streamed requests may take while a retry may need them."""
+    retry_buffer_messages: int
     retry: RetryPolicy | None
     retry_budget: BudgetPolicy | None
     breaker: BreakerPolicy | None

@@ -23,7 +23,7 @@ def succeeded(  # noqa: PLR0917 - on every healthy call; names would cost
     rng: Callable[[], float],
 ) -> None:
     """Give *permit* back and count an attempt that ended well after *elapsed_s*."""
-    is_long = facts.long or facts.least_s is not None
+    is_long = facts.long or facts.streams or facts.least_s is not None
     if not is_long:
         # What a long poll takes says nothing about the calls beside it.
         binding.scope.latency.sample(elapsed_s)
@@ -56,7 +56,8 @@ def failed(
         expected_s = binding.scope.latency.expected_s
         if is_impatient(binding.policy, elapsed_s, expected_s):
             shown = "neutral"
-    hint_s, is_long = outcome.pushback_s, facts.long or facts.least_s is not None
+    hint_s = outcome.pushback_s
+    is_long = facts.long or facts.streams or facts.least_s is not None
     breaker.done(permit, shown, elapsed_s, now, rng, hint_s=hint_s, long=is_long)
 
 

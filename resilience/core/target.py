@@ -47,6 +47,12 @@ class Facts(NamedTuple):
     """The caller's explicit timeout; it replaces the policy's `timeout`. None: none."""
     deadline_at: float | None = None
     """The ambient deadline, monotonic; the minimum over both holds. None: none."""
+    streams: bool = False
+    """The answer is a stream: an attempt is timed to its first message only, and what
+    the stream takes is never slow."""
+    previous_attempts: int = 0
+    """Attempts that the call we serve had before this one, by a trusted peer: a call
+    inside a retry spends less."""
     long: bool = False
     """The request itself asks to last (long poll, stream, big body): never slow, and
     no policy timeout shortens it."""

@@ -40,6 +40,7 @@ class CallbackDriver:
         "_lock",
         "_number",
         "_start",
+        "_watches",
     )
 
     def __init__(
@@ -49,6 +50,8 @@ class CallbackDriver:
         cancel: Callable[[int], None],
         finish: Callable[[Finish], None],
         host: Host,
+        *,
+        watches: bool = False,
     ) -> None:
         """Make the driver; `begin` starts the call.
 
@@ -58,8 +61,11 @@ class CallbackDriver:
             cancel: stops the attempt of that number.
             finish: receives the end, exactly once.
             host: clock, timer and sinks.
+            watches: end attempts at the step's `wake_at`, which the transport does not
+                know (a stream's first message).
         """
         self._call = call
+        self._watches = watches
         self._start = start
         self._cancel = cancel
         self._finish = finish
@@ -79,9 +85,9 @@ class CallbackDriver:
         """Attempt *number* ended. Any thread may say so."""
         self._take(AttemptDone(number, outcome))
 
-    def committed(self, number: int) -> None:
-        """The first message of attempt *number* reached the caller."""
-        self._take(AttemptCommitted(number))
+    def committed(self, number: int, *, answered: bool = True) -> None:
+        """Attempt *number* cannot be taken back; see `AttemptCommitted`."""
+        self._take(AttemptCommitted(number, answered))
 
     def cancel(self, reason: str = "cancelled") -> None:
         """The caller is gone: attempt or wait ends now. Harmless after the end."""
@@ -102,7 +108,7 @@ class CallbackDriver:
             if type(event) is AttemptDone and event.number == self._number:
                 self._number = 0
             try:
-                self._apply(self._call.advance(event, self._host.now()))
+                self.resume(self._call.advance(event, self._host.now()))
             except BaseException:
                 self._end_after_fault()
                 raise
@@ -119,7 +125,8 @@ class CallbackDriver:
             with self._lock:
                 self._busy = False
 
-    def _apply(self, step: Step) -> None:
+    def resume(self, step: Step) -> None:
+        """Carry out *step*, which an adapter had from the call itself."""
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.cancel()
@@ -138,7 +145,7 @@ class CallbackDriver:
                     return
         due = step.wake_at
         # While an attempt runs its transport times it: healthy calls need no timer.
-        if due is not None and not self._number:
+        if due is not None and (self._watches or not self._number):
             # Nobody else would end a call whose timer is closed under it.
             timer = self._host.timer
             self._handle = timer.at(due, lambda: self._take(Woke(due)), self.cancel)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from resilience.core.call import Call
     from resilience.core.command import Finish, StartAttempt
 
-    from .route import Sending
+    from .sending import Sending
 
 _LOGGER = logging.getLogger(__name__)
 _CANCELLED = "Locally cancelled by application!"

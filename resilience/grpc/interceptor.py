@@ -21,7 +21,8 @@ from .connectivity import no_witness
 from .extract import EMPTY
 from .future import launch
 from .rejected import GrpcRejected
-from .route import NOTHING_ELSE, Route, Sending, attach_report, is_native
+from .route import Route, attach_report, is_native
+from .sending import NOTHING_ELSE, Sending
 
 
 MAX_METHODS = 10_000

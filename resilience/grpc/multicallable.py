@@ -19,7 +19,8 @@ from resilience.drivers import threads
 from .extract import EMPTY
 from .future import launch
 from .rejected import GrpcRejected
-from .route import AS_GIVEN, Given, Route, Sending, attach_report, is_native
+from .route import Route, attach_report, is_native
+from .sending import AS_GIVEN, Given, Sending
 
 
 class _Blocking(Sending):

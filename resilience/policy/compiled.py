@@ -60,6 +60,8 @@ def compile_policy(node: Node, protocol: str, mode: Mode) -> Compiled:
         idle_timeout_s=_seconds(node, "idle_timeout"),
         idempotency=_value(node, "idempotency"),
         criticality=_value(node, "criticality"),
+        retry_buffer_bytes=1 << 20,
+        retry_buffer_messages=1000,
         retry=_retry(node, protocol, mode),
         retry_budget=_budget(node, mode),
         breaker=_breaker(node, mode),

@@ -131,6 +131,8 @@ def policy(**changes: Any) -> CallPolicy:
         idle_timeout_s=None,
         idempotency="safe",
         criticality="critical",
+        retry_buffer_bytes=1 << 20,
+        retry_buffer_messages=1000,
         retry=retry(),
         retry_budget=None,
         breaker=None,

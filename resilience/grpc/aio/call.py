@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from resilience.core.call import Call
     from resilience.core.command import Finish
-    from resilience.grpc.route import Sending
+    from resilience.grpc.sending import Sending
 
     from .calls import Calls
 
@@ -86,7 +86,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall):
                 engine.emit(step.records)
             self._start(step.commands[0])
         else:
-            self._drive()._apply(step)
+            self._drive().resume(step)
         if self.error is not None and self.number == 1 and self.native is None:
             raise self.error
 

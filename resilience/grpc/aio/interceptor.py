@@ -11,7 +11,8 @@ import grpc.aio
 
 from resilience.engine import PolicyEngine
 from resilience.grpc.connectivity import no_witness
-from resilience.grpc.route import NOTHING_ELSE, Route, Sending, is_native
+from resilience.grpc.route import Route, is_native
+from resilience.grpc.sending import NOTHING_ELSE, Sending
 
 from .call import UnaryUnaryCall
 from .calls import Calls

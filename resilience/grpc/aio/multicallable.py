@@ -9,7 +9,8 @@ from typing import Any
 import grpc.aio
 
 from resilience.context import deadline_at
-from resilience.grpc.route import AS_GIVEN, Route, Sending, is_native
+from resilience.grpc.route import Route, is_native
+from resilience.grpc.sending import AS_GIVEN, Sending
 
 from .call import UnaryUnaryCall
 from .calls import Calls

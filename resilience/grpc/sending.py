@@ -1,0 +1,125 @@
+"""What the attempts of one call send, for blocking and asyncio alike.
+
+Made once for each call, as thin as can be: a healthy call pays for it. It calls the
+native entry point; what comes of it is read by `extract.py`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from resilience.context import ambient_key
+from resilience.core.command import StartAttempt
+
+from . import extract
+from .metadata import for_attempt
+from .route import native_timeout
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilience.core.binding import Binding
+    from resilience.core.outcome import Outcome
+
+    from .route import Route
+
+
+Given = tuple["float | None", Any, Any, "bool | None", Any]
+"""What the caller gave beside the request: timeout, metadata, credentials,
+wait_for_ready, compression."""
+
+NOTHING_ELSE = (None, None, None)
+"""For interceptors: credentials and the rest stay in the call details."""
+AS_GIVEN = StartAttempt(0, None)
+"""No attempt of ours: the call goes down as the caller made it."""
+
+
+class Sending:
+    """What the attempts of one call send, and by which native entry point.
+
+    Owned by one driver. As thin as can be: one is made for every healthy call.
+    """
+
+    __slots__ = ("_method", "_request", "binding", "given", "key", "limit", "route")
+
+    limit: float | None
+    """The newest attempt's timeout in seconds."""
+    key: str
+
+    def __init__(
+        self,
+        route: Route,
+        binding: Binding,
+        method: Callable[..., Any],
+        request: Any,
+        given: Given,
+    ) -> None:
+        self.route = route
+        self.binding = binding
+        self._method = method
+        self._request = request
+        self.given = given
+
+    def launch(self, start: StartAttempt) -> Any:
+        """Call the native entry point for the attempt that *start* describes.
+
+        No more arguments are given than the caller gave: not every channel knows the
+        newer ones (grpcio-testing's does not).
+        """
+        timeout, metadata, credentials, wait_for_ready, compression = self.given
+        number, limit = start
+        if number:
+            binding = self.binding
+            if binding.mode == "enforce":
+                timeout = native_timeout(timeout) if limit is None else limit
+                if number > 1 or binding.policy.idempotency == "keyed":
+                    metadata = self._extended(number)
+                elif metadata is not None and hasattr(metadata, "__next__"):
+                    metadata = self._kept(metadata)
+            self.limit = timeout
+        if wait_for_ready is None and compression is None:
+            return self._method(
+                self.request(number),
+                timeout=timeout,
+                metadata=metadata,
+                credentials=credentials,
+            )
+        return self._method(
+            self.request(number),
+            timeout=timeout,
+            metadata=metadata,
+            credentials=credentials,
+            wait_for_ready=wait_for_ready,
+            compression=compression,
+        )
+
+    def request(self, number: int) -> Any:
+        """What attempt *number* sends."""
+        return self._request
+
+    def _extended(self, number: int) -> Any:
+        policy = self.binding.policy
+        metadata = self.given[1]
+        if number == 1 and hasattr(metadata, "__next__"):
+            metadata = self._kept(metadata)
+        key = None
+        if policy.idempotency == "keyed":
+            if number == 1:
+                self.key = ambient_key.get() or str(uuid.uuid4())
+            key = self.key
+        return for_attempt(metadata, number, policy.key_header, key)
+
+    def _kept(self, metadata: Any) -> Any:
+        """A one-shot iterator's pairs: later attempts would find nothing in it."""
+        kept = tuple(metadata)
+        self.given = (self.given[0], kept, *self.given[2:])
+        return kept
+
+    def outcome(self, error: Any, elapsed_s: float) -> Outcome:
+        """What the end of the newest attempt in *error* means."""
+        trusts = self.binding.policy.trust_transport_details
+        witness = self.route.witness
+        attempt = extract.Attempt(self.limit, elapsed_s, witness, trusts)
+        return extract.outcome_of(error, attempt)
