@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resilience.core.binding import Binding
+    from resilience.core.call import Call
     from resilience.core.outcome import Outcome
 
     from .route import Route
@@ -42,8 +43,19 @@ class Sending:
     Owned by one driver. As thin as can be: one is made for every healthy call.
     """
 
-    __slots__ = ("_method", "_request", "binding", "given", "key", "limit", "route")
+    __slots__ = (
+        "_method",
+        "_request",
+        "binding",
+        "call",
+        "given",
+        "key",
+        "limit",
+        "route",
+    )
 
+    call: Call
+    """Whose attempts these are; set by who makes both."""
     limit: float | None
     """The newest attempt's timeout in seconds."""
     key: str
