@@ -63,9 +63,10 @@ def _of_stream(
     """The transport gets the call's time; the end is that of the first message."""
     limits = (policy.first_message_timeout_s, policy.attempt_timeout_s)
     ends = [] if facts.long else [now + limit for limit in limits if limit is not None]
+    end = min(ends, default=None)
     if deadline is None:
-        return None, min(ends, default=None)
-    return deadline - now, min(deadline, *ends) if ends else deadline
+        return None, end
+    return deadline - now, None if end is None else min(deadline, end)
 
 
 def _stretched(timeout_s: float | None, facts: Facts) -> float | None:

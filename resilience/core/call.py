@@ -68,7 +68,7 @@ class Call:
             facts.declared if policy.idempotency == "auto" else policy.idempotency
         )
         self._binding = binding
-        self._facts = facts
+        self.facts = facts
         self._rng = rng
 
     def advance(self, event: Event, now: float) -> Step:
@@ -124,10 +124,10 @@ class Call:
         binding.scope.last_used = now
         if binding.mode == "enforce":
             self._timeout_s, self.deadline_at = allowance.of_call(
-                binding.policy, self._facts, now
+                binding.policy, self.facts, now
             )
         else:
-            self._timeout_s = self._facts.timeout_s
+            self._timeout_s = self.facts.timeout_s
         return self._admit(now)
 
     def _admit(self, now: float) -> Step:
@@ -190,7 +190,7 @@ class Call:
         timeout_s = self._wake_at = None
         if binding.mode == "enforce":
             timeout_s, self._wake_at = allowance.of_attempt(
-                binding.policy, self._facts, self.deadline_at, now
+                binding.policy, self.facts, self.deadline_at, now
             )
         start = (make(StartAttempt, (self._number, timeout_s)),)
         records = () if self._journal is None else self._journal.take()
@@ -223,7 +223,7 @@ class Call:
 
     def _succeeded(self, elapsed: float, now: float) -> None:
         binding = self._binding
-        tally.succeeded(binding, self._permit, self._facts, elapsed, now, self._rng)
+        tally.succeeded(binding, self._permit, self.facts, elapsed, now, self._rng)
         if binding.breaker is not None and binding.breaker.changes:
             self._collect(binding.breaker)
 
@@ -234,7 +234,7 @@ class Call:
         if not self._first_code:
             self._first_code = outcome.code
         if retries is None:
-            retries = Retries(binding, self._facts, self.idempotency, self._rng)
+            retries = Retries(binding, self.facts, self.idempotency, self._rng)
             self._retries = retries
         after = Next("committed")
         if not self._committed:
@@ -244,7 +244,7 @@ class Call:
         if after.budget_would_deny:
             self._written.decided("retry_budget", "fail", "retry-budget", now)
         reason, wait = after.reason, after.wait_s
-        if binding.mode == "enforce" and not self._facts.host_decides:
+        if binding.mode == "enforce" and not self.facts.host_decides:
             host_wait_s = None
         if not binding.retry_acts and host_wait_s is None:
             return self._observed(outcome, elapsed, after, now)
@@ -278,7 +278,7 @@ class Call:
         )
 
     def _settle(self, outcome: Outcome, elapsed: float, now: float) -> None:
-        binding, facts = self._binding, self._facts
+        binding, facts = self._binding, self.facts
         permit, self._permit = self._permit, None
         tally.failed(binding, permit, facts, outcome, elapsed, now=now, rng=self._rng)
         self._collect(binding.breaker)

@@ -117,7 +117,10 @@ class Retries:
         limit = None if rule is None else rule.max_attempts
         if limit is not None and self._by_code[outcome.code] >= limit:
             return True
-        return number - self.free >= retry.max_attempts
+        # A call inside a retry spends less, or each layer would multiply the one above:
+        # what was tried before it counts. The first attempt is always made.
+        spent = number - self.free + self._facts.previous_attempts
+        return spent >= retry.max_attempts
 
     def _paid(
         self, outcome: Outcome, retry: RetryPolicy, deadline: float | None, now: float

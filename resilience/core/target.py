@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from resilience.context import Criticality
+
 
 Protocol = Literal["grpc", "aws", "app"]
 Idempotency = Literal["safe", "keyed", "accept_duplicates", "none"]
@@ -47,6 +49,11 @@ class Facts(NamedTuple):
     """The caller's explicit timeout; it replaces the policy's `timeout`. None: none."""
     deadline_at: float | None = None
     """The ambient deadline, monotonic; the minimum over both holds. None: none."""
+    inbound_at: float | None = None
+    """The deadline that was adopted from the call we serve, monotonic, the reserve
+    taken off: where it equals the call's own, the caller above set it. None: none."""
+    criticality: Criticality | None = None
+    """The ambient criticality, which goes before the policy's. None: none is set."""
     streams: bool = False
     """The answer is a stream: an attempt is timed to its first message only, and what
     the stream takes is never slow."""

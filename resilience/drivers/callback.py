@@ -33,6 +33,8 @@ class CallbackDriver:
         "_busy",
         "_call",
         "_cancel",
+        "_changed",
+        "_committed",
         "_events",
         "_finish",
         "_handle",
@@ -74,8 +76,11 @@ class CallbackDriver:
         self._busy = False
         self._number = 0
         """Of the attempt under way; 0: none is."""
+        self._committed = 0
+        """The attempt whose first message is the call's."""
         self._handle: Handle | None = None
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def begin(self) -> None:
         """The call arrives."""
@@ -88,6 +93,18 @@ class CallbackDriver:
     def committed(self, number: int, *, answered: bool = True) -> None:
         """Attempt *number* cannot be taken back; see `AttemptCommitted`."""
         self._take(AttemptCommitted(number, answered))
+
+    def commit(self, number: int, *, answered: bool = True) -> bool:
+        """The first message of attempt *number* is here: is it the call's answer?
+
+        False: the attempt was over before (its time ran out), and another follows or
+        the call has ended. Blocks only while another thread takes an event.
+        """
+        self._take(AttemptCommitted(number, answered))
+        with self._changed:
+            while self._committed != number and self._number == number:
+                self._changed.wait()
+            return self._committed == number
 
     def cancel(self, reason: str = "cancelled") -> None:
         """The caller is gone: attempt or wait ends now. Harmless after the end."""
@@ -106,12 +123,24 @@ class CallbackDriver:
                     return
                 event = self._events.popleft()
             if type(event) is AttemptDone and event.number == self._number:
-                self._number = 0
+                self._over()
+            elif type(event) is AttemptCommitted and event.number == self._number:
+                self._note_commit(event.number)
             try:
                 self.resume(self._call.advance(event, self._host.now()))
             except BaseException:
                 self._end_after_fault()
                 raise
+
+    def _over(self) -> None:
+        with self._changed:
+            self._number = 0
+            self._changed.notify_all()
+
+    def _note_commit(self, number: int) -> None:
+        with self._changed:
+            self._committed = number
+            self._changed.notify_all()
 
     def _end_after_fault(self) -> None:
         """`start` or `cancel` raised: the attempt is not there, so the call ends."""
@@ -138,7 +167,7 @@ class CallbackDriver:
                     self._number = command.number
                     self._start(command)
                 case CancelAttempt():
-                    self._number = 0
+                    self._over()
                     self._cancel(command.number)
                 case Finish():
                     self._finish(command)

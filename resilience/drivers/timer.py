@@ -10,20 +10,31 @@ import threading
 from collections.abc import Callable
 
 
+SWEEP_FROM = 256
+"""Cancelled entries from which on it is worth while to look for them."""
+
+
 class Handle:
     """A function that is due. Safe to share between threads."""
 
-    __slots__ = ("dropped", "fn")
+    __slots__ = ("_cancelled", "dropped", "fn")
 
     def __init__(
-        self, fn: Callable[[], None], dropped: Callable[[], None] | None = None
+        self,
+        fn: Callable[[], None],
+        dropped: Callable[[], None] | None = None,
+        cancelled: Callable[[], None] | None = None,
     ) -> None:
         self.fn: Callable[[], None] | None = fn
         self.dropped = dropped
+        self._cancelled = cancelled
 
     def cancel(self) -> None:
         """Do not run it; harmless when it has run."""
-        self.fn = None
+        if self.fn is not None:
+            self.fn = None
+            if self._cancelled is not None:
+                self._cancelled()
 
 
 class Timer:
@@ -43,6 +54,8 @@ class Timer:
         """Forget entries, lock and thread, after a fork."""
         self._heap: list[tuple[float, int, Handle]] = []
         self._order = itertools.count()
+        self.cancelled = 0
+        """Entries that were cancelled since the last sweep, about."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -57,8 +70,10 @@ class Timer:
 
         *dropped* is called instead if the timer is closed before, by who closes it.
         """
-        handle = Handle(fn, dropped)
+        handle = Handle(fn, dropped, self._note_cancelled)
         with self._changed:
+            if self.cancelled > SWEEP_FROM and self.cancelled * 2 > len(self._heap):
+                self._sweep_locked()
             heapq.heappush(self._heap, (when, next(self._order), handle))
             if self._thread is None:
                 self._closed = False
@@ -69,6 +84,15 @@ class Timer:
             if self._heap[0][2] is handle:
                 self._changed.notify()
         return handle
+
+    def _note_cancelled(self) -> None:
+        self.cancelled += 1  # a lost count only puts the sweep off
+
+    def _sweep_locked(self) -> None:
+        """Forget what was cancelled long before it is due."""
+        self.cancelled = 0
+        self._heap = [entry for entry in self._heap if entry[2].fn is not None]
+        heapq.heapify(self._heap)
 
     def close(self) -> None:
         """Stop the thread; entries that are left do not run, but hear of it."""

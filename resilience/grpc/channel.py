@@ -1,7 +1,7 @@
-"""A blocking channel around any channel, with the engine in its unary-unary calls.
+"""A blocking channel around any channel, with the engine in all of its calls.
 
-Everything that is not ours to do goes to the inner channel as it is: connectivity,
-closing, and the multicallables of the arities that are not protected yet.
+Everything that is not ours to do goes to the inner channel as it is: connectivity and
+closing.
 """
 
 import warnings
@@ -15,10 +15,19 @@ from resilience.core.record import Notice
 from resilience.engine import PolicyEngine
 
 from .connectivity import sync_witness
+from .held import Holding
 from .idempotency import Undeclared
-from .multicallable import UnaryUnaryMultiCallable
+from .multicallable import (
+    StreamStreamMultiCallable,
+    StreamUnaryMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+)
 from .options import native_retry_attempts
 from .route import Route, target_of
+
+
+SERIALIZER = "request_serializer"
 
 
 def intercept_channel(
@@ -73,6 +82,7 @@ class Channel(grpc.Channel):
         self._target_name = target
         self._undeclared = Undeclared(engine, target)
         self._witness = sync_witness(channel)
+        self._holding = Holding(channel)
 
     def __getattr__(self, name: str) -> Any:
         # Tools that look behind the interface find what the inner channel has.
@@ -97,25 +107,62 @@ class Channel(grpc.Channel):
         self, method: str, *args: Any, **others: Any
     ) -> grpc.UnaryUnaryMultiCallable:
         """The protected multicallable of a unary-unary *method*."""
-        inner = self._channel.unary_unary(method, *args, **others)
-        route = Route(
-            self._engine, self._target_name, method, self._witness, self._undeclared
-        )
-        return UnaryUnaryMultiCallable(inner, route)
+        make = self._channel.unary_unary
+        inner = make(method, *args, **others)
 
-    def unary_stream(self, *args: Any, **others: Any) -> grpc.UnaryStreamMultiCallable:
-        """The inner channel's multicallable, not protected yet."""
-        return self._channel.unary_stream(*args, **others)
+        def make_held() -> grpc.UnaryUnaryMultiCallable:
+            held, rest = self._held(args, others)
+            return make(method, *held, **rest)
 
-    def stream_unary(self, *args: Any, **others: Any) -> grpc.StreamUnaryMultiCallable:
-        """The inner channel's multicallable, not protected yet."""
-        return self._channel.stream_unary(*args, **others)
+        route = self._route(method)
+        return UnaryUnaryMultiCallable(inner, route, self._holding, make_held)
+
+    def unary_stream(
+        self, method: str, *args: Any, **others: Any
+    ) -> grpc.UnaryStreamMultiCallable:
+        """The protected multicallable of a unary-stream *method*."""
+        args, others = self._held(args, others)
+        inner = self._channel.unary_stream(method, *args, **others)
+        route = self._route(method, streams=True)
+        return UnaryStreamMultiCallable(inner, route, self._holding)
+
+    def stream_unary(
+        self, method: str, *args: Any, **others: Any
+    ) -> grpc.StreamUnaryMultiCallable:
+        """The protected multicallable of a stream-unary *method*."""
+        args, others = self._held(args, others)
+        inner = self._channel.stream_unary(method, *args, **others)
+        return StreamUnaryMultiCallable(inner, self._route(method), self._holding)
 
     def stream_stream(
-        self, *args: Any, **others: Any
+        self, method: str, *args: Any, **others: Any
     ) -> grpc.StreamStreamMultiCallable:
-        """The inner channel's multicallable, not protected yet."""
-        return self._channel.stream_stream(*args, **others)
+        """The protected multicallable of a stream-stream *method*."""
+        args, others = self._held(args, others)
+        inner = self._channel.stream_stream(method, *args, **others)
+        route = self._route(method, streams=True)
+        return StreamStreamMultiCallable(inner, route, self._holding)
+
+    def _held(
+        self, args: tuple[Any, ...], others: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The caller's arguments with a serializer that takes held requests, too."""
+        serializer = self._holding.serializer
+        if args:
+            return (serializer(args[0]), *args[1:]), others
+        given = others.get("request_serializer")
+        held = serializer(given)
+        return args, others if held is given else {**others, SERIALIZER: held}
+
+    def _route(self, method: str, *, streams: bool = False) -> Route:
+        return Route(
+            self._engine,
+            self._target_name,
+            method,
+            self._witness,
+            self._undeclared,
+            streams=streams,
+        )
 
     def close(self) -> None:
         """Close the inner channel: calls in flight end as `CANCELLED`."""

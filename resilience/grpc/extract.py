@@ -17,7 +17,8 @@ from resilience.report import report
 from .connectivity import Witness
 from .metadata import pairs
 from .pushback import pushback
-from .table import ANSWER, ATTEMPT_TIMEOUT, Row, row_for
+from .rows.row import Row
+from .table import ANSWER, ATTEMPT_TIMEOUT, ROWS, ROWS_OF_ENVOY, row_for
 
 
 MAX_MESSAGE = 256
@@ -27,6 +28,9 @@ EMPTY = Outcome("INTERNAL", "transport", "maybe", message="OK without a message"
 _MADE_BY_PYTHON = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 """Codes of grpcio's own Python layer: serializers, interceptors, local cancellation."""
 _PEER = re.compile(r"\b(?:ipv4:[0-9.]+:[0-9]+|ipv6:\S+?\]:[0-9]+|unix:[^:\s]+)")
+_ENVOY = ("envoy", "istio-envoy")
+"""Names by which Envoy signs; the second is Istio's."""
+_MAX_NAME = 40
 _EARLY_S = 0.01
 _EARLY_RATIO = 0.05
 """An attempt's deadline may be met this much too early: grpcio keeps it on the wall
@@ -43,14 +47,40 @@ class Attempt(NamedTuple):
     trusts_details: bool
 
 
-class _Envoy(NamedTuple):
-    """What Envoy's headers say; all False where there is no Envoy."""
+class _Marks(NamedTuple):
+    """What the metadata says about who made the status; all False: nothing."""
 
     overloaded: bool
+    """Envoy sheds load, or limits the rate."""
     made_it: bool
     """The reply is Envoy's own: no application was behind it."""
     passed_it: bool
     """The status came from an application, with its headers."""
+    began: bool
+    """An answer had begun: whatever ends a call before that did not happen."""
+    server: str
+    """Who signed the reply; empty: nobody."""
+
+
+class _Reading(NamedTuple):
+    """A native error that has been read once."""
+
+    code: str
+    details: str
+    trailing: Any
+    marks: _Marks
+
+    def row(self) -> Row:
+        """What the table says of it."""
+        marks = self.marks
+        if marks.passed_it:
+            return ANSWER
+        rows = ROWS_OF_ENVOY if marks.made_it else ROWS
+        row = row_for(self.code, self.details, rows)
+        if marks.began and _is_early(row):
+            # Not ours, and no proxy's: an application repeats what it was told itself.
+            return ANSWER
+        return row
 
 
 def outcome_of(error: Any, attempt: Attempt) -> Outcome:
@@ -67,15 +97,14 @@ def outcome_of(error: Any, attempt: Attempt) -> Outcome:
         return Outcome(
             type(error).__name__, "local", "maybe", message=clean(str(error))
         )
-    code, details = _code(error), _text(error, "details")
-    trailing = _metadata(error, "trailing_metadata")
+    read = _read(error)
+    code, details = read.code, read.details
     if code == "" or (code in _MADE_BY_PYTHON and not debug_text(error)):
         name = code or type(error).__name__
         return Outcome(name, "local", "maybe", message=clean(details))
-    envoy = _envoy(_metadata(error, "initial_metadata"), trailing)
-    row = _row(code, details, envoy, attempt)
-    outcome = _from_row(row, code, details, envoy, attempt)
-    asked = pushback(trailing)
+    row = ATTEMPT_TIMEOUT if _is_own_timeout(code, attempt) else read.row()
+    outcome = _from_row(row, read, attempt)
+    asked = pushback(read.trailing)
     if asked is None:
         return outcome
     outcome = outcome._replace(pushback_s=asked[0], pushback_form=asked[1])
@@ -84,7 +113,7 @@ def outcome_of(error: Any, attempt: Attempt) -> Outcome:
 
 def explanation(error: Any) -> str:
     """Likely cause and remedy of a permanent *error*; empty when none is known."""
-    row = row_for(_code(error), _text(error, "details"))
+    row = _read(error).row()
     return f"likely cause: {row.cause}; remedy: {row.remedy}" if row.cause else ""
 
 
@@ -103,42 +132,61 @@ def _message(error: Any) -> str:
     return clean(_text(error, "details"))
 
 
-def _row(code: str, details: str, envoy: _Envoy, attempt: Attempt) -> Row:
+def _read(error: Any) -> _Reading:
+    trailing = _metadata(error, "trailing_metadata")
+    marks = _marks(_metadata(error, "initial_metadata"), trailing)
+    return _Reading(_code(error), _text(error, "details"), trailing, marks)
+
+
+def _is_own_timeout(code: str, attempt: Attempt) -> bool:
     timeout_s = attempt.timeout_s
-    if code == "DEADLINE_EXCEEDED" and timeout_s is not None:
-        slack = max(_EARLY_S, _EARLY_RATIO * timeout_s)
-        if attempt.elapsed_s + slack >= timeout_s:
-            return ATTEMPT_TIMEOUT
-    return ANSWER if envoy.passed_it else row_for(code, details)
+    if code != "DEADLINE_EXCEEDED" or timeout_s is None:
+        return False
+    return attempt.elapsed_s + max(_EARLY_S, _EARLY_RATIO * timeout_s) >= timeout_s
 
 
-def _from_row(
-    row: Row, code: str, details: str, envoy: _Envoy, attempt: Attempt
-) -> Outcome:
+def _is_early(row: Row) -> bool:
+    """Does *row* tell of an end before the server could answer at all?"""
+    return row.reached == "no" and row.source != "server" and not row.unprocessed
+
+
+def _from_row(row: Row, read: _Reading, attempt: Attempt) -> Outcome:
+    marks = read.marks
     reached, unprocessed, ours = row.reached, row.unprocessed, row.ours
-    if reached == "no" and not _is_confirmed(row, envoy, attempt):
+    if reached == "no" and not _is_confirmed(row, marks, attempt):
         reached, unprocessed, ours = "maybe", False, False
-    peer = _PEER.search(details)
     outcome = Outcome(
-        code,
+        read.code,
         row.kind,
         reached,
         unprocessed=unprocessed,
         ours=ours,
         timed_out=row is ATTEMPT_TIMEOUT,
         throttled=row.throttled,
-        message=clean(details),
-        ids=(("peer", peer.group()),) if peer and row.source == "core" else (),
+        message=clean(read.details),
+        ids=_ids(row, read),
     )
-    if envoy.overloaded:
-        reached = "no" if envoy.made_it else "maybe"
+    if marks.overloaded:
+        reached = "no" if marks.made_it else "maybe"
         return outcome._replace(kind="overload", reached=reached, throttled=True)
     return outcome
 
 
-def _is_confirmed(row: Row, envoy: _Envoy, attempt: Attempt) -> bool:
+def _ids(row: Row, read: _Reading) -> tuple[tuple[str, str], ...]:
+    """Who was spoken to, and who signed the reply, as far as is known."""
+    peer = _PEER.search(read.details) if row.source == "core" else None
+    server = read.marks.server
+    ids = (("peer", peer.group()),) if peer else ()
+    return (*ids, ("server", clean(server)[:_MAX_NAME])) if server else ids
+
+
+def _is_confirmed(row: Row, marks: _Marks, attempt: Attempt) -> bool:
     """May it be believed that the attempt was not acted upon?"""
-    if row.source == "server" or attempt.trusts_details or envoy.made_it:
+    if row.source == "server":
+        return True
+    if marks.began:
+        return False  # a stream that is refused after its answer began (RFC 9113 §8.7)
+    if attempt.trusts_details or marks.made_it:
         return True
     if row.source == "proxy":
         return False
@@ -162,21 +210,23 @@ def _as_overload(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _envoy(initial: Any, trailing: Any) -> _Envoy:
-    """Envoy marks each reply; one that an application made has the upstream's time.
+def _marks(initial: Any, trailing: Any) -> _Marks:
+    """Envoy signs each reply; one that an application made has the upstream's time.
 
     A status that follows an application's headers may still be Envoy's own reset, so
-    only headers that came together with the status testify for the application.
+    only headers that came together with the status testify for the application. An
+    Envoy that is told to suppress its headers cannot be told from its applications.
     """
-    late = dict(pairs(trailing))
-    early = {name for name, _ in pairs(initial)}
-    overloaded = "x-envoy-overloaded" in late
+    late, early = dict(pairs(trailing)), dict(pairs(initial))
     timed = "x-envoy-upstream-service-time"
-    is_envoy = late.get("server") == "envoy"
-    return _Envoy(
-        overloaded=overloaded,
-        made_it=is_envoy and timed not in late and timed not in early,
+    signed_by_envoy = late.get("server") in _ENVOY
+    server = late.get("server", early.get("server", ""))
+    return _Marks(
+        overloaded="x-envoy-overloaded" in late or "x-envoy-ratelimited" in late,
+        made_it=signed_by_envoy and timed not in late and not early,
         passed_it=timed in late,
+        began=bool(early),
+        server=server if isinstance(server, str) else "",
     )
 
 
@@ -195,6 +245,11 @@ def _text(error: Any, name: str) -> str:
 
 
 def _metadata(error: Any, name: str) -> Any:
+    state = getattr(error, "_state", None)
+    if hasattr(state, name):
+        # Of a stream, headers that came with the status are told after it, by the very
+        # thread that tells us: to ask for them would wait for ever.
+        return tuple(getattr(state, name) or ())
     try:
         return tuple(getattr(error, name)() or ())
     except Exception:  # noqa: BLE001 - not every RpcError has metadata

@@ -11,18 +11,25 @@ from typing import Any, Literal
 
 import grpc
 
+from resilience.context import inbound
+from resilience.core.binding import Binding
 from resilience.core.command import StartAttempt
 from resilience.core.outcome import OK, Outcome
 from resilience.core.record import Notice
 from resilience.drivers import threads
 from resilience.engine import PolicyEngine
+from resilience.inbound import CallerLeft
 
 from .connectivity import no_witness
 from .extract import EMPTY
-from .future import launch
+from .future import begin, launch
+from .held import SNAPSHOTS, snapshot
 from .rejected import GrpcRejected
 from .route import Route, attach_report, is_native
 from .sending import NOTHING_ELSE, Sending
+from .server_waits import host_for
+from .stream import ResponseStream, StreamFlight
+from .streaming import Streaming, may_repeat
 
 
 MAX_METHODS = 10_000
@@ -36,8 +43,11 @@ def client_interceptor(engine: PolicyEngine, *, target: str) -> "ClientIntercept
 
     | what | limit |
     |---|---|
-    | unary-unary | protected, blocking and `.future()` |
-    | the other arities | pass through |
+    | all four arities | protected, blocking and `.future()` |
+    | a blocking call | gives no handle: an attempt under way cannot be cancelled, and \
+there is no hedging |
+    | request messages | protobuf messages are copied, so that a repeat sends what was \
+meant; grpcio serialises them again for each attempt |
     | connectivity | not visible: a refusal counts as "may have reached the server", \
 so only idempotent methods are repeated after it |
     | `with_call` | its call object is grpcio's incomplete one |
@@ -85,12 +95,14 @@ def redirect(continuation: _Continuation, details: Any) -> Callable[..., Any]:
     return enter
 
 
-class _Intercepted(Sending):
-    """One blocking call through a continuation, which returns errors."""
+class _Intercepted:
+    """How one attempt goes through a continuation, which returns errors."""
 
-    __slots__ = ("result",)
+    __slots__ = ()
 
     result: Any
+    launch: Callable[[StartAttempt], Any]
+    outcome: Callable[[Any, float], Outcome]
 
     def attempt(self, start: StartAttempt) -> Outcome:
         """Make one attempt and keep what the continuation returned."""
@@ -105,6 +117,24 @@ class _Intercepted(Sending):
         return EMPTY if result.result() is None else OK
 
 
+class _Unary(_Intercepted, Sending):
+    """One blocking call with one request."""
+
+    __slots__ = ("result",)
+
+
+class _Streamed(_Intercepted, Streaming):
+    """One blocking call with streamed requests."""
+
+    __slots__ = ("result",)
+
+    def attempt(self, start: StartAttempt) -> Outcome:
+        """Make one attempt; its requests end with it."""
+        outcome = super().attempt(start)
+        self.settle(start.number)
+        return outcome
+
+
 class ClientInterceptor(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
@@ -116,46 +146,14 @@ class ClientInterceptor(
     def __init__(self, engine: PolicyEngine, target: str) -> None:
         self._engine = engine
         self._target = target
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[tuple[str, bool], Route] = {}
         self._told = False
 
     def intercept_unary_unary(
         self, continuation: _Continuation, client_call_details: Any, request: Any
     ) -> Any:
         """Carry a unary-unary call to its end, or start its future."""
-        route = self._route(client_call_details.method)
-        entry = entry_point(continuation)
-        timeout = getattr(client_call_details, "timeout", None)
-        binding = route.binding()
-        if not entry or is_native(binding, timeout):
-            if not entry:
-                self._tell()
-            return continuation(client_call_details, request)
-        sending = _Intercepted(
-            route,
-            binding,
-            redirect(continuation, client_call_details),
-            request,
-            (timeout, getattr(client_call_details, "metadata", None), *NOTHING_ELSE),
-        )
-        call = self._engine.new_call(binding, route.facts(timeout))
-        if entry == "future":
-            return launch(call, sending)
-        finish = threads.run(call, sending.attempt, self._engine)
-        result = sending.result if finish.rejection is None else None
-        if finish.rejection is not None:
-            result = GrpcRejected.of(finish.rejection)
-        if isinstance(result, Exception):
-            attach_report(call, result)
-            if not isinstance(result, grpc.RpcError):
-                raise result
-        return result
-
-    def intercept_unary_stream(
-        self, continuation: _Continuation, client_call_details: Any, request: Any
-    ) -> Any:
-        """Pass through."""
-        return continuation(client_call_details, request)
+        return self._unary_answer(continuation, client_call_details, request, _Unary)
 
     def intercept_stream_unary(
         self,
@@ -163,8 +161,16 @@ class ClientInterceptor(
         client_call_details: Any,
         request_iterator: Any,
     ) -> Any:
-        """Pass through."""
-        return continuation(client_call_details, request_iterator)
+        """Carry a stream-unary call to its end, or start its future."""
+        return self._unary_answer(
+            continuation, client_call_details, request_iterator, _Streamed
+        )
+
+    def intercept_unary_stream(
+        self, continuation: _Continuation, client_call_details: Any, request: Any
+    ) -> Any:
+        """Start a unary-stream call."""
+        return self._stream_answer(continuation, client_call_details, request, Sending)
 
     def intercept_stream_stream(
         self,
@@ -172,16 +178,71 @@ class ClientInterceptor(
         client_call_details: Any,
         request_iterator: Any,
     ) -> Any:
-        """Pass through."""
-        return continuation(client_call_details, request_iterator)
+        """Start a stream-stream call."""
+        return self._stream_answer(
+            continuation, client_call_details, request_iterator, Streaming
+        )
 
-    def _route(self, method: str) -> Route:
-        route = self._routes.get(method)
+    def _unary_answer(
+        self, continuation: _Continuation, details: Any, request: Any, kind: Any
+    ) -> Any:
+        route = self._route(details.method)
+        entry = entry_point(continuation)
+        timeout = getattr(details, "timeout", None)
+        binding = route.binding()
+        if not entry or is_native(binding, timeout):
+            if not entry:
+                self._tell()
+            return continuation(details, request)
+        sending = self._sending(continuation, details, request, kind, route, binding)
+        sending.call = self._engine.new_call(binding, route.facts(timeout))
+        if entry == "future":
+            return launch(sending.call, sending)
+        return _block(sending)
+
+    def _stream_answer(
+        self, continuation: _Continuation, details: Any, request: Any, kind: Any
+    ) -> Any:
+        route = self._route(details.method, streams=True)
+        timeout = getattr(details, "timeout", None)
+        binding = route.binding()
+        if is_native(binding, timeout):
+            return continuation(details, request)
+        sending = self._sending(continuation, details, request, kind, route, binding)
+        sending.call = call = self._engine.new_call(binding, route.facts(timeout))
+        replay = getattr(sending, "replay", None)
+        return begin(ResponseStream(StreamFlight(call, sending, replay)))
+
+    @staticmethod
+    def _sending(
+        continuation: _Continuation,
+        details: Any,
+        request: Any,
+        kind: Any,
+        route: Route,
+        binding: Binding,
+    ) -> Any:
+        enter = redirect(continuation, details)
+        given = (
+            getattr(details, "timeout", None),
+            getattr(details, "metadata", None),
+            *NOTHING_ELSE,
+        )
+        if issubclass(kind, Streaming):
+            return kind(route, binding, enter, request, given, SNAPSHOTS)
+        if may_repeat(binding):
+            request = snapshot(request)
+        return kind(route, binding, enter, request, given)
+
+    def _route(self, method: str, *, streams: bool = False) -> Route:
+        route = self._routes.get((method, streams))
         if route is None:
             if len(self._routes) >= MAX_METHODS:
                 self._routes = {}
-            route = Route(self._engine, self._target, method, no_witness)
-            self._routes[method] = route
+            route = Route(
+                self._engine, self._target, method, no_witness, streams=streams
+            )
+            self._routes[method, streams] = route
         return route
 
     def _tell(self) -> None:
@@ -190,6 +251,26 @@ class ClientInterceptor(
             text = f"target {self._target}: calls pass through, not started by grpcio"
             notice = Notice("unknown-continuation", text, self._engine.now())
             self._engine.emit((notice,))
+
+
+def _block(sending: Any) -> Any:
+    """Carry one blocking call to its end; errors are returned, as grpcio does."""
+    engine, served = sending.route.engine, inbound.get()
+    host = engine if served is None else host_for(engine, served)
+    sending.result = None
+    try:
+        rejection = threads.run(sending.call, sending.attempt, host).rejection
+        result = sending.result if rejection is None else GrpcRejected.of(rejection)
+    except CallerLeft:
+        result = sending.result
+        if result is None:
+            text = f"{sending.route.target.full_method}: the caller has left"
+            result = GrpcRejected(text, reason="cancelled", scope="")
+    if isinstance(result, Exception):
+        attach_report(sending.call, result)
+        if not isinstance(result, grpc.RpcError):
+            raise result
+    return result
 
 
 def entry_point(continuation: _Continuation) -> Literal["future", "blocking", ""]:

@@ -1,17 +1,72 @@
-"""What is added to a call's metadata, and nothing else about it.
+"""What is added to a call's metadata, and what is read there: the names live here.
 
 Metadata is a sequence of pairs: repeated keys and their order are kept. When nothing is
 added the caller's own object goes through. No value is ever recorded.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple, cast
+
+from resilience.context import CRITICALITIES, Criticality
+from resilience.core.target import NO_FACTS, Facts
 
 
 PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
 """gRFC A6. C-core strips it while `grpc.enable_retries` is on, its default."""
 RETRY_ATTEMPT = "x-retry-attempt"
 """Carries the same number where the other one is stripped (go-grpc-middleware)."""
+
+INHERITED_ATTEMPTS = "x-resilience-previous-attempts"
+"""Request: attempts made by the layers above, for a call that is part of a retry though
+it may be a first attempt itself. Absent when there were none."""
+CRITICALITY = "x-resilience-criticality"
+"""Request: one of the four words. Absent for the default, `critical`."""
+SERVER_ID = "x-resilience-server"
+"""Trailing metadata of the answer: who served the call."""
+CALL_ID = "x-resilience-call"
+"""Trailing metadata of the answer: the id under which the server logs the call."""
+PUSHBACK = "grpc-retry-pushback-ms"
+"""gRFC A6, trailing metadata: when to try again; below 0: not at all."""
+DO_NOT_REPEAT = (PUSHBACK, "-1")
+DEFAULT_CRITICALITY: Criticality = "critical"
+MOST_ATTEMPTS = 1000
+"""More previous attempts than this are not believed, from whomever."""
+
+
+class Marks(NamedTuple):
+    """What a call carries for those who serve it."""
+
+    previous_attempts: int = 0
+    """By this call and by the layers above it, together."""
+    criticality: Criticality | None = None
+
+
+NO_MARKS = Marks()
+
+
+def marks(metadata: Any) -> Marks:
+    """The marks in the metadata of an inbound call; what is malformed counts as none.
+
+    Ask only for peers that are trusted.
+    """
+    own = inherited = 0
+    criticality = None
+    for key, value in pairs(metadata):
+        if key in (PREVIOUS_ATTEMPTS, RETRY_ATTEMPT):
+            own = max(own, _count(value))
+        elif key == INHERITED_ATTEMPTS:
+            inherited = max(inherited, _count(value))
+        elif key == CRITICALITY and value in CRITICALITIES:
+            criticality = cast("Criticality", value)
+    if not own and not inherited and criticality is None:
+        return NO_MARKS
+    return Marks(own + inherited, criticality)
+
+
+def _count(value: Any) -> int:
+    if not (isinstance(value, str) and value.isascii() and value.isdigit()):
+        return 0
+    return min(int(value), MOST_ATTEMPTS) if len(value) < 5 else 0
 
 
 def values(metadata: Any, key: str) -> list[Any]:
@@ -26,7 +81,20 @@ def pairs(metadata: Any) -> Iterable[tuple[str, Any]]:
             yield pair[0], pair[1]
 
 
-def for_attempt(metadata: Any, number: int, key_header: str, key: str | None) -> Any:
+def is_marked(facts: Facts, criticality: Criticality) -> bool:
+    """Has a call with *facts*, under a policy of *criticality*, marks to carry?"""
+    effective = facts.criticality or criticality
+    return facts.previous_attempts > 0 or effective != DEFAULT_CRITICALITY
+
+
+def for_attempt(
+    metadata: Any,
+    number: int,
+    key_header: str,
+    key: str | None,
+    facts: Facts = NO_FACTS,
+    criticality: Criticality = DEFAULT_CRITICALITY,
+) -> Any:
     """The metadata of attempt *number*.
 
     Args:
@@ -34,6 +102,8 @@ def for_attempt(metadata: Any, number: int, key_header: str, key: str | None) ->
         number: of the attempt; starts at 1.
         key_header: where an idempotency key goes.
         key: the call's key; None: it has none.
+        facts: of the call: the attempts made above it and its ambient criticality.
+        criticality: the policy's.
 
     Returns:
         *metadata* itself when nothing is added, else a tuple of pairs. What the caller
@@ -43,6 +113,11 @@ def for_attempt(metadata: Any, number: int, key_header: str, key: str | None) ->
     if number > 1:
         previous = str(number - 1)
         added += [(PREVIOUS_ATTEMPTS, previous), (RETRY_ATTEMPT, previous)]
+    if facts.previous_attempts > 0:
+        added.append((INHERITED_ATTEMPTS, str(facts.previous_attempts)))
+    effective = facts.criticality or criticality
+    if effective != DEFAULT_CRITICALITY:
+        added.append((CRITICALITY, effective))
     if key is not None:
         added.append((key_header, key))
     if not added:

@@ -1,59 +1,42 @@
-"""Blocking multicallables: one call each time they are called, on the caller's thread.
+"""Blocking multicallables: one call each time they are called.
 
-Attempts go straight to the inner channel's own multicallable, by the entry point that
-the caller used. Results, call objects and errors are the native ones of the attempt
-that counts; nothing is wrapped on the way out.
+They are thin: each finds the live binding, says what the call sends, and hands both to
+`blocking.py`, `future.py` or `stream.py`.
 """
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import grpc
 
-from resilience.context import deadline_at
-from resilience.core.command import StartAttempt
-from resilience.core.outcome import OK, Outcome
-from resilience.drivers import threads
+from resilience.context import ambient_criticality, deadline_at, inbound
 
-from .extract import EMPTY
-from .future import launch
-from .rejected import GrpcRejected
-from .route import Route, attach_report, is_native
+from .blocking import Blocking, BlockingStreaming, carry
+from .future import begin, launch
+from .held import Holding
+from .route import Route, is_native
 from .sending import AS_GIVEN, Given, Sending
-
-
-class _Blocking(Sending):
-    """One call on the caller's thread: the native end of its newest attempt."""
-
-    __slots__ = ("error", "pair", "result")
-
-    result: Any
-    error: Exception | None
-    pair: bool
-
-    def attempt(self, start: StartAttempt) -> Outcome:
-        """Make one attempt and keep what gRPC returned or raised."""
-        began = monotonic()
-        try:
-            result = self.result = self.launch(start)
-        except Exception as error:  # noqa: BLE001 - classified; raised again at the end
-            self.error = error
-            return self.outcome(error, monotonic() - began)
-        self.error = None
-        if self.pair:
-            result = result[0]
-        return EMPTY if result is None else OK
+from .stream import ResponseStream, StreamFlight
+from .streaming import Streaming, may_repeat
 
 
 class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
     """One unary-unary method. Safe to share between threads."""
 
-    __slots__ = ("_inner", "_route")
+    __slots__ = ("_held", "_holding", "_inner", "_make_held", "_route")
 
-    def __init__(self, inner: grpc.UnaryUnaryMultiCallable, route: Route) -> None:
+    def __init__(
+        self,
+        inner: grpc.UnaryUnaryMultiCallable,
+        route: Route,
+        holding: Holding,
+        make_held: Callable[[], grpc.UnaryUnaryMultiCallable],
+    ) -> None:
         self._inner = inner
         self._route = route
+        self._holding = holding
+        self._make_held = make_held
+        self._held: grpc.UnaryUnaryMultiCallable | None = None
 
     def __call__(
         self,
@@ -99,40 +82,179 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         route = self._route
         binding = route.binding()
         given = (timeout, metadata, credentials, wait_for_ready, compression)
-        sending = Sending(route, binding, self._inner.future, request, given)
         if is_native(binding, timeout):
+            sending = Sending(route, binding, self._inner.future, request, given)
             return sending.launch(AS_GIVEN)
-        return launch(route.engine.new_call(binding, route.facts(timeout)), sending)
+        method = self._inner.future
+        if may_repeat(binding):
+            if self._held is None:
+                self._held = self._make_held()
+            method, request = self._held.future, self._holding.hold(request)
+        sending = Sending(route, binding, method, request, given)
+        sending.call = route.engine.new_call(binding, route.facts(timeout))
+        return launch(sending.call, sending)
 
     def _block(
         self, method: Callable[..., Any], request: Any, given: Given, *, pair: bool
     ) -> Any:
         """Carry one call to its end. Written flat: each frame costs a healthy call."""
         route = self._route
-        engine = route.engine
         binding = route.last
-        if route.is_watched or binding.epoch != engine.epoch:
+        if route.is_watched or binding.epoch != route.engine.epoch:
             binding = route.binding()
-        native = _Blocking(route, binding, method, request, given)
+        native = Blocking(route, binding, method, request, given)
         timeout = given[0]
         if timeout is not None or binding.mode == "bypass":
             if is_native(binding, timeout):
                 return native.launch(AS_GIVEN)
             facts = route.facts(timeout)
+        elif deadline_at.get() is None and inbound.get() is None:
+            is_plain = ambient_criticality.get() is None
+            facts = route.plain if is_plain else route.facts(None)
         else:
-            facts = route.plain if deadline_at.get() is None else route.facts(None)
+            facts = route.facts(None)
         native.pair = pair
-        call = engine.new_call(binding, facts)
-        finish = threads.run(call, native.attempt, engine)
-        error: Exception | None
-        if finish.rejection is not None:
-            error = GrpcRejected.of(finish.rejection)
-        elif native.error is None:
-            return native.result
-        else:
-            error, native.error = native.error, None
-        try:
-            attach_report(call, error)
-            raise error
-        finally:
-            error = None  # no cycle of error, traceback and this frame
+        return carry(native, facts)
+
+
+class StreamUnaryMultiCallable(grpc.StreamUnaryMultiCallable):
+    """One stream-unary method. Safe to share between threads."""
+
+    __slots__ = ("_holding", "_inner", "_route")
+
+    def __init__(
+        self, inner: grpc.StreamUnaryMultiCallable, route: Route, holding: Holding
+    ) -> None:
+        self._inner = inner
+        self._route = route
+        self._holding = holding
+
+    def __call__(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        """Call the method and block; raises as unary-unary calls do."""
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._block(self._inner, request_iterator, given, pair=False)
+
+    def with_call(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        """Call the method and block; returns the response and the native call."""
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        return self._block(self._inner.with_call, request_iterator, given, pair=True)
+
+    def future(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        """Start the call and return at once; attempts and waits need no thread."""
+        route = self._route
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        method = self._inner.future
+        sending = Streaming(
+            route, binding, method, request_iterator, given, self._holding
+        )
+        if is_native(binding, timeout):
+            return sending.launch(AS_GIVEN)
+        sending.call = route.engine.new_call(binding, route.facts(timeout))
+        return launch(sending.call, sending)
+
+    def _block(
+        self, method: Callable[..., Any], requests: Any, given: Given, *, pair: bool
+    ) -> Any:
+        route = self._route
+        binding = route.binding()
+        native = BlockingStreaming(
+            route, binding, method, requests, given, self._holding
+        )
+        if is_native(binding, given[0]):
+            return native.launch(AS_GIVEN)
+        native.pair = pair
+        return carry(native, route.facts(given[0]))
+
+
+class UnaryStreamMultiCallable(grpc.UnaryStreamMultiCallable):
+    """One unary-stream method. Safe to share between threads."""
+
+    __slots__ = ("_holding", "_inner", "_route")
+
+    def __init__(
+        self, inner: grpc.UnaryStreamMultiCallable, route: Route, holding: Holding
+    ) -> None:
+        self._inner = inner
+        self._route = route
+        self._holding = holding
+
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        """Start the call and return its stream at once."""
+        route = self._route
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        if is_native(binding, timeout):
+            sending = Sending(route, binding, self._inner, request, given)
+            return sending.launch(AS_GIVEN)
+        if may_repeat(binding):
+            request = self._holding.hold(request)
+        sending = Sending(route, binding, self._inner, request, given)
+        sending.call = call = route.engine.new_call(binding, route.facts(timeout))
+        return begin(ResponseStream(StreamFlight(call, sending, None)))
+
+
+class StreamStreamMultiCallable(grpc.StreamStreamMultiCallable):
+    """One stream-stream method. Safe to share between threads."""
+
+    __slots__ = ("_holding", "_inner", "_route")
+
+    def __init__(
+        self, inner: grpc.StreamStreamMultiCallable, route: Route, holding: Holding
+    ) -> None:
+        self._inner = inner
+        self._route = route
+        self._holding = holding
+
+    def __call__(
+        self,
+        request_iterator: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        """Start the call and return its stream at once."""
+        route = self._route
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        sending = Streaming(
+            route, binding, self._inner, request_iterator, given, self._holding
+        )
+        if is_native(binding, timeout):
+            return sending.launch(AS_GIVEN)
+        sending.call = call = route.engine.new_call(binding, route.facts(timeout))
+        return begin(ResponseStream(StreamFlight(call, sending, sending.replay)))

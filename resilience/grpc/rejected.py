@@ -16,6 +16,7 @@ from resilience.errors import Rejected
 
 _CODES = {
     "deadline": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "cancelled": grpc.StatusCode.CANCELLED,
     "breaker-open": grpc.StatusCode.UNAVAILABLE,
     "limiter": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "retry-budget": grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from resilience.context import LONGEST_S, deadline_at
+from resilience.context import (
+    LONGEST_S,
+    ambient_criticality,
+    ambient_deadline,
+    inbound,
+)
 from resilience.core.target import Facts, Target
 from resilience.errors import Rejected
 from resilience.report import attach, of_call
@@ -93,9 +98,26 @@ class Route:
         return binding
 
     def facts(self, timeout: float | None) -> Facts:
-        """The facts of a call with the caller's own *timeout* in seconds."""
-        ambient = deadline_at.get()
+        """The facts of a call with the caller's own *timeout* in seconds.
+
+        To be asked in the caller's context. `plain` is the answer where *timeout* and
+        all that `resilience.context` holds are None.
+        """
+        ambient, criticality = ambient_deadline(), ambient_criticality.get()
+        served = inbound.get()
         timeout = native_timeout(timeout)
+        if served is not None:
+            return self.plain._replace(
+                timeout_s=timeout,
+                deadline_at=ambient,
+                inbound_at=None if ambient is None else served.deadline_at,
+                criticality=criticality,
+                previous_attempts=0 if served.has_ended else served.previous_attempts,
+            )
+        if criticality is not None:
+            return self.plain._replace(
+                timeout_s=timeout, deadline_at=ambient, criticality=criticality
+            )
         if ambient is None:
             if timeout is None:
                 return self.plain

@@ -13,7 +13,7 @@ from resilience.context import ambient_key
 from resilience.core.command import StartAttempt
 
 from . import extract
-from .metadata import for_attempt
+from .metadata import for_attempt, is_marked
 from .route import native_timeout
 
 
@@ -86,7 +86,12 @@ class Sending:
             binding = self.binding
             if binding.mode == "enforce":
                 timeout = native_timeout(timeout) if limit is None else limit
-                if number > 1 or binding.policy.idempotency == "keyed":
+                policy = binding.policy
+                if (
+                    number > 1
+                    or policy.idempotency == "keyed"
+                    or is_marked(self.call.facts, policy.criticality)
+                ):
                     metadata = self._extended(number)
                 elif metadata is not None and hasattr(metadata, "__next__"):
                     metadata = self._kept(metadata)
@@ -111,6 +116,9 @@ class Sending:
         """What attempt *number* sends."""
         return self._request
 
+    def attempt_over(self, number: int) -> None:
+        """Attempt *number* has ended: what still sends for it may stop."""
+
     def _extended(self, number: int) -> Any:
         policy = self.binding.policy
         metadata = self.given[1]
@@ -121,7 +129,14 @@ class Sending:
             if number == 1:
                 self.key = ambient_key.get() or str(uuid.uuid4())
             key = self.key
-        return for_attempt(metadata, number, policy.key_header, key)
+        return for_attempt(
+            metadata,
+            number,
+            policy.key_header,
+            key,
+            self.call.facts,
+            policy.criticality,
+        )
 
     def _kept(self, metadata: Any) -> Any:
         """A one-shot iterator's pairs: later attempts would find nothing in it."""

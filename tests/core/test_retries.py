@@ -5,6 +5,7 @@ import pytest
 from resilience.core.command import Finish
 from resilience.core.event import CallerGone, Woke
 from resilience.core.retries import LONGEST_HINT_S, MAX_FREE_ATTEMPTS
+from resilience.core.target import Facts
 from tests.core.playing import play, pushed
 from tests.core.policies import (
     ABORTED,
@@ -41,6 +42,23 @@ def test_attempts_count_the_first(outcome) -> None:
 
     assert waits == [1.0, 2.0]
     assert end == Finish(3, outcome, "attempts-exhausted")
+
+
+@pytest.mark.parametrize(("before", "attempts"), [(0, 3), (1, 2), (2, 1), (7, 1)])
+def test_a_call_inside_a_retry_spends_less(before, attempts) -> None:
+    """What was tried above counts, but a call is always made once."""
+    made = call(facts=Facts(previous_attempts=before))
+    _, end = play(made, [RESET] * 5)
+
+    assert end == Finish(attempts, RESET, "attempts-exhausted")
+
+
+def test_inside_a_retry_unprocessed_work_still_costs_nothing() -> None:
+    """A repeat of what nobody acted upon multiplies nothing."""
+    made = call(facts=Facts(previous_attempts=2))
+    _, end = play(made, [*[UNPROCESSED] * 10, OK])
+
+    assert end == Finish(11, OK, "ok")
 
 
 @pytest.mark.parametrize("outcome", [NOT_FOUND, BAD_CERT, OWN_FAULT])

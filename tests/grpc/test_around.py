@@ -12,6 +12,7 @@ import resilience.grpc
 from resilience.grpc.connectivity import no_witness
 from resilience.grpc.metadata import for_attempt
 from resilience.grpc.multicallable import UnaryUnaryMultiCallable
+from resilience.grpc.held import Holding
 from resilience.grpc.route import Route
 
 
@@ -131,7 +132,8 @@ def test_metadata_of_the_first_attempt_is_the_callers_object(engine):
         with_call = future = None
 
     route = Route(engine, "cart", GET, no_witness)
-    UnaryUnaryMultiCallable(Inner(), route)(b"a", metadata=given)
+    holding = Holding(None)
+    UnaryUnaryMultiCallable(Inner(), route, holding, Inner)(b"a", metadata=given)
 
     assert handed[0] is given
     assert for_attempt(given, 1, "k", None) is given

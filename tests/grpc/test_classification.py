@@ -8,7 +8,9 @@ import grpc.aio
 import pytest
 
 from resilience.errors import Rejected
+from resilience.grpc import table
 from resilience.grpc.extract import MAX_MESSAGE, Attempt, clean, explanation, outcome_of
+from resilience.grpc.table import row_for
 
 
 REFUSED = (
@@ -110,6 +112,34 @@ ROWS = [
     Row("DEADLINE_EXCEEDED", "downstream duration timeout", "transport", "maybe"),
     Row("UNAVAILABLE", "local_rate_limited", "overload", "no", "throttled"),
     Row("PERMISSION_DENIED", "RBAC: access denied", "permanent", "no"),
+    Row("UNAVAILABLE", CONNECT + "Network is unreachable", "transport", "no", "ours"),
+    Row("UNAVAILABLE", CONNECT + "BAD_SIGNATURE: certificate signature failure", "permanent", "no", "ours"),
+    Row("UNAVAILABLE", CONNECT + "Peer name x is not in peer certificate", "permanent", "no", "ours"),
+    Row("UNAVAILABLE", CONNECT + "Tls handshake failed (TSI_PROTOCOL_FAILURE): x", "transport", "no", "ours"),
+    Row("UNAVAILABLE", CONNECT + "Unwrap failed (TSI_DATA_CORRUPTED)", "transport", "no", "ours"),
+    Row("UNAVAILABLE", CONNECT + "Failed parsing HTTP/2", "permanent", "no", "ours"),
+    Row("UNAVAILABLE", "Illegal metadata", "permanent", "no", "ours"),
+    Row("UNAVAILABLE", "circuit breaker drop", "permanent", "no"),
+    Row("UNAVAILABLE", "EDS-configured drop: lb", "permanent", "no"),
+    Row("UNAVAILABLE", "fault filter abort", "transport", "no"),
+    Row("UNAVAILABLE", "stream timeout", "transport", "maybe"),
+    Row("UNKNOWN", "Payload Too Large", "permanent", "no"),
+    Row("RESOURCE_EXHAUSTED", "Received message larger than max", "permanent", "maybe"),
+    Row("INTERNAL", HTTP.format(400), "permanent", "maybe"),
+    Row("UNAUTHENTICATED", HTTP.format(401), "permanent", "maybe"),
+    Row("PERMISSION_DENIED", HTTP.format(403), "permanent", "maybe"),
+    Row("UNKNOWN", HTTP.format(405), "transport", "maybe"),
+    Row("UNKNOWN", HTTP.format(431), "permanent", "maybe"),
+    Row("UNKNOWN", HTTP.format(0), "permanent", "maybe"),
+    Row("INTERNAL", "Compression bit set but no encoding configured", "permanent", "maybe"),
+    Row("INTERNAL", "Decompression failed due to zlib error", "transport", "maybe"),
+    Row("INTERNAL", "Unexpected error decompressing data for algorithm gzip", "transport", "maybe"),
+    Row("UNKNOWN", "Failed parsing HTTP/2", "transport", "maybe"),
+    Row("UNKNOWN", "Bad Content-Type", "transport", "maybe"),
+    Row("UNKNOWN", "Missing :status", "transport", "maybe"),
+    Row("CANCELLED", "Locally cancelled by application!", "local", "maybe"),
+    Row("CANCELLED", "Cancelled upon garbage collection!", "local", "maybe"),
+    Row("CANCELLED", "Call cancelled in fork child", "local", "maybe"),
 ]  # fmt: skip
 
 
@@ -123,6 +153,13 @@ def test_a_known_end_has_its_meaning(row):
 
     assert (row.code, row.kind, row.reached) == outcome[:3]
     assert row.flags.split() == flags
+
+
+def test_every_row_of_the_table_has_its_text_here():
+    """No row is dead: each is the first to match some text."""
+    hit = {row_for(row.code, row.details) for row in ROWS}
+
+    assert not [(row.code, row.text) for row in table.ROWS if row not in hit]
 
 
 BY_TEXT = [row for row in ROWS if row.reached == "no" and row.code == "UNAVAILABLE"]
@@ -165,6 +202,45 @@ def test_envoys_own_reply_is_believed():
     assert classify(made, state="READY").reached == "no"
 
 
+@pytest.mark.parametrize(
+    ("code", "details", "kind", "reached"),
+    [
+        ("UNAVAILABLE", "", "transport", "no"),
+        ("UNAVAILABLE", "words of an operator", "transport", "maybe"),
+        ("UNIMPLEMENTED", "", "permanent", "no"),
+        ("PERMISSION_DENIED", "not you", "permanent", "no"),
+        ("UNAUTHENTICATED", "Jwt is missing", "permanent", "no"),
+        ("RESOURCE_EXHAUSTED", "", "overload", "maybe"),
+        ("INTERNAL", "", "transport", "maybe"),
+        ("UNKNOWN", "a fault", "transport", "maybe"),
+        ("NOT_FOUND", "no such cart", "application", "yes"),
+    ],
+)
+@pytest.mark.parametrize("name", ["envoy", "istio-envoy"])
+def test_what_envoy_signs_is_no_answer(name, code, details, kind, reached):
+    """Codes that Envoy makes of HTTP statuses are its own; others cannot be."""
+    outcome = classify(error(code, details, (("server", name),)), state="READY")
+
+    assert (kind, reached) == outcome[1:3]
+
+
+def test_envoys_missing_route_is_explained_as_such():
+    """The remedy for Envoy's UNIMPLEMENTED is a route, not a newer server."""
+    assert "route" in explanation(error("UNIMPLEMENTED", "", ENVOY_REPLY))
+
+
+@pytest.mark.parametrize("row", BY_TEXT, ids=lambda row: row.details[-44:])
+def test_no_refusal_comes_after_an_answer_has_begun(row):
+    """With headers of a server's, words about not reaching it are not our side's."""
+    made = error(row.code, row.details, initial=(("x-shop", "1"),))
+    outcome = classify(made, state="TRANSIENT_FAILURE", trusts=True)
+
+    assert "no" != outcome.reached
+    is_reset = "unprocessed" in row.flags
+    assert ("transport" if is_reset else "application") == outcome.kind
+    assert not outcome.unprocessed
+
+
 def test_an_applications_reply_behind_envoy_is_an_answer():
     """With the upstream's time, even a transport's words are the application's."""
     outcome = classify(error("UNAVAILABLE", REFUSED, FROM_APPLICATION), trusts=True)
@@ -182,6 +258,7 @@ def test_a_reset_after_an_applications_headers_is_no_answer():
 @pytest.mark.parametrize(
     ("trailing", "reached"),
     [
+        ((*ENVOY_REPLY, ("x-envoy-ratelimited", "true")), "no"),
         ((*ENVOY_REPLY, ("x-envoy-overloaded", "true")), "no"),
         ((*FROM_APPLICATION, ("x-envoy-overloaded", "true")), "maybe"),
     ],

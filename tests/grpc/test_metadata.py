@@ -2,7 +2,8 @@
 
 import pytest
 
-from resilience.grpc.metadata import for_attempt, pairs, values
+from resilience.core.target import NO_FACTS, Facts
+from resilience.grpc.metadata import Marks, for_attempt, is_marked, marks, pairs, values
 
 
 def test_nothing_added_is_the_callers_own_object():
@@ -39,3 +40,68 @@ def test_broken_pairs_are_left_out_not_raised():
     """Metadata from foreign objects may hold anything."""
     assert [("a", "1")] == list(pairs([("a", "1"), 5, ("b",), (1, "2"), None]))
     assert [] == list(pairs(None))
+
+
+def test_what_was_tried_above_travels():
+    """A first attempt inside a retry says so, without claiming to be one itself."""
+    facts = Facts(previous_attempts=2, criticality="sheddable")
+
+    made = for_attempt((("a", "1"),), 1, "idempotency-key", None, facts)
+
+    assert (
+        ("a", "1"),
+        ("x-resilience-previous-attempts", "2"),
+        ("x-resilience-criticality", "sheddable"),
+    ) == made
+    assert is_marked(facts, "critical")
+
+
+@pytest.mark.parametrize(
+    ("ambient", "policy", "sent"),
+    [
+        (None, "critical", None),
+        (None, "sheddable", "sheddable"),
+        ("critical", "sheddable", None),
+        ("critical_plus", "sheddable", "critical_plus"),
+    ],
+)
+def test_criticality_travels_when_it_is_not_the_default(ambient, policy, sent):
+    """The ambient one goes before the policy's; the default is not sent."""
+    facts = Facts(criticality=ambient)
+
+    made = for_attempt((), 1, "idempotency-key", None, facts, policy)
+
+    assert [sent] * (sent is not None) == values(made, "x-resilience-criticality")
+    assert (sent is not None) == is_marked(facts, policy)
+
+
+def test_a_plain_call_carries_nothing():
+    """Healthy first calls send what their callers gave, the same object."""
+    given = [("a", "1")]
+
+    assert for_attempt(given, 1, "idempotency-key", None, NO_FACTS) is given
+    assert not is_marked(NO_FACTS, "critical")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ((), Marks()),
+        ((("x-retry-attempt", "2"), ("grpc-previous-rpc-attempts", "2")), Marks(2)),
+        (
+            (("x-retry-attempt", "1"), ("x-resilience-previous-attempts", "2")),
+            Marks(3),
+        ),
+        ((("x-resilience-criticality", "critical_plus"),), Marks(0, "critical_plus")),
+        ((("x-resilience-criticality", "urgent"),), Marks()),
+        ((("x-retry-attempt", "-1"),), Marks()),
+        ((("x-retry-attempt", "\u0662"),), Marks()),
+        ((("x-retry-attempt", "9" * 30),), Marks()),
+        ((("x-retry-attempt", b"2"),), Marks()),
+        ((("x-retry-attempt", "5000"),), Marks(1000)),
+        ((5, None, ("a",)), Marks()),
+    ],
+)
+def test_marks_are_read_with_care(metadata, expected):
+    """Own attempts and those above add up; what is malformed counts as none."""
+    assert expected == marks(metadata)

@@ -66,6 +66,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall):
     def __init__(self, call: Call, sending: Sending, calls: Calls) -> None:
         self._call = call
         self._sending = sending
+        sending.call = call
         self._calls = calls
 
     # -- the driver's side -------------------------------------------------------

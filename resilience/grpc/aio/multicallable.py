@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc.aio
 
-from resilience.context import deadline_at
+from resilience.context import ambient_criticality, deadline_at, inbound
 from resilience.grpc.route import Route, is_native
 from resilience.grpc.sending import AS_GIVEN, Sending
 
@@ -57,7 +57,12 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
                 return native
             facts = route.facts(timeout)
         else:
-            facts = route.plain if deadline_at.get() is None else route.facts(None)
+            is_plain = (
+                deadline_at.get() is None
+                and inbound.get() is None
+                and ambient_criticality.get() is None
+            )
+            facts = route.plain if is_plain else route.facts(None)
         made = UnaryUnaryCall(engine.new_call(binding, facts), sending, self._calls)
         made.begin()
         return made

@@ -1,0 +1,234 @@
+"""A call under way over any number of native attempts: what the driver holds.
+
+The handle that the caller holds and the flight are two objects: dropping the handle
+cancels the call, as with native futures. Attempts end on grpc's threads and waits in
+the engine's timer; nothing here sleeps on either. Callbacks of the application run on
+threads of their own, never under a lock.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from resilience.core.outcome import OK, TIMED_OUT, Outcome
+from resilience.drivers.callback import CallbackDriver
+from resilience.drivers.callbacks import CALLBACKS
+
+from .extract import EMPTY
+from .rejected import GrpcRejected
+from .route import attach_report
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilience.core.call import Call
+    from resilience.core.command import Finish, StartAttempt
+
+    from .sending import Sending
+
+_LOGGER = logging.getLogger(__name__)
+_LATE = "Deadline Exceeded"
+"""grpcio's own words."""
+
+
+class TimedOut:
+    """The status of a call that a time limit of ours ended. Immutable."""
+
+    __slots__ = ("_details",)
+
+    def __init__(self, details: str) -> None:
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        """`DEADLINE_EXCEEDED`."""
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def details(self) -> str:
+        """Which limit it was, and its length."""
+        return self._details
+
+    def initial_metadata(self) -> Any:
+        """Empty: the attempt was cancelled on this side."""
+        return ()
+
+    def trailing_metadata(self) -> Any:
+        """Empty, too."""
+        return ()
+
+
+class Flight:
+    """One call under way. Safe to share between threads."""
+
+    streams = False
+    """Is the answer a stream?"""
+
+    def __init__(self, call: Call, sending: Sending) -> None:
+        engine = sending.route.engine
+        self.call = call
+        self.handle: Callable[[], Any] = lambda: None
+        """The caller's handle; None: it was dropped."""
+        self.driver = CallbackDriver(
+            call,
+            self._start,
+            self._cancel_native,
+            self._finish,
+            engine,
+            watches=self.streams,
+        )
+        self.changed = threading.Condition()
+        self.ended = False
+        self.cancelled = False
+        self.cancel_details = ""
+        self.number = 0
+        """Of the newest attempt."""
+        self.native: Any = None
+        """The native future of that attempt; None: it could not be started."""
+        self.error: Exception | None = None
+        """What ends the call in place of a native future's status."""
+        self.late: TimedOut | None = None
+        """The status that replaces the native one: a limit of ours ended the call."""
+        self._callbacks: list[Callable[[], None]] | None = []
+        self._sending = sending
+        self._context = contextvars.copy_context()
+        self._running = False
+
+    # -- the driver's side -------------------------------------------------------
+
+    def _start(self, command: StartAttempt) -> None:
+        number = command.number
+        began = monotonic()
+        self.native, self.error, self.number = None, None, number
+        try:
+            if number == 1:
+                native = self._sending.launch(command)
+            else:  # another thread, the caller's context (tracing, credentials)
+                native = self._context.run(self._sending.launch, command)
+        except Exception as error:  # noqa: BLE001 - classified; raised again at the end
+            self.error = error
+            outcome = self._sending.outcome(error, monotonic() - began)
+            self.driver.done(number, outcome)
+            return
+        self.native = native
+        self._running = True
+        native.add_done_callback(functools.partial(self._attempt_done, number, began))
+
+    def _attempt_done(self, number: int, began: float, native: Any) -> None:
+        if number == self.number:
+            self._running = False
+        self._sending.attempt_over(number)
+        if self.ended:
+            self._run_callbacks()
+        self._done(number, self._outcome(native, monotonic() - began))
+
+    def _done(self, number: int, outcome: Outcome) -> None:
+        self.driver.done(number, outcome)
+
+    def _outcome(self, native: Any, elapsed_s: float) -> Outcome:
+        try:
+            if native.code() is not grpc.StatusCode.OK:
+                return self._sending.outcome(native, elapsed_s)
+            return EMPTY if self._is_empty(native) else OK
+        except Exception as error:  # noqa: BLE001 - a foreign future; grpc would only log this
+            return Outcome(type(error).__name__, "local", "maybe")
+
+    def _is_empty(self, native: Any) -> bool:
+        return native.result() is None
+
+    def _cancel_native(self, number: int) -> None:
+        native = self.native
+        if native is not None and number == self.number:
+            native.cancel()
+
+    def _finish(self, finish: Finish) -> None:
+        if finish.rejection is not None:
+            self.error = GrpcRejected.of(finish.rejection)
+        elif finish.outcome is TIMED_OUT and self.late is None:
+            is_over = finish.reason == "deadline"
+            self.late = TimedOut(_LATE if is_over else self._limit_passed())
+        if not self._end():
+            return
+        if finish.outcome.kind != "ok":
+            error = self.error or self.handle()
+            if error is not None:
+                attach_report(self.call, error)
+        self._run_callbacks()
+
+    def _limit_passed(self) -> str:
+        return "attempt timeout"
+
+    def _end(self) -> bool:
+        """Mark the end; False: it had ended before."""
+        with self.changed:
+            if self.ended:
+                return False
+            self.ended = True
+            self.changed.notify_all()
+            return True
+
+    def _run_callbacks(self) -> None:
+        with self.changed:
+            callbacks, self._callbacks = self._callbacks, None
+        if callbacks:
+            CALLBACKS.run(functools.partial(_run, callbacks))
+
+    # -- the caller's side -------------------------------------------------------
+
+    def cancel(self, details: str) -> bool:
+        """End the call now: attempt, wait and timer; False: it had ended."""
+        with self.changed:
+            if self.ended:
+                return False
+            self.cancelled, self.cancel_details = True, details
+            self._end()
+            running = self._running
+        self.driver.cancel()
+        if not running:  # nothing of grpc will end
+            self._run_callbacks()
+        return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the end; False: *timeout* seconds passed first."""
+        if self.ended:
+            return True
+        with self.changed:
+            return self.changed.wait_for(lambda: self.ended, timeout)
+
+    def add(self, callback: Callable[[], None], *, after_end: bool) -> bool:
+        """Have *callback* run at the end; False: that has passed.
+
+        Args:
+            callback: runs once, without arguments.
+            after_end: whether a call that is cancelled, but whose attempt still
+                closes, takes callbacks.
+        """
+        with self.changed:
+            if self._callbacks is None or (self.ended and not after_end):
+                return False
+            self._callbacks.append(callback)
+            return True
+
+    def status(self, name: str, otherwise: Any) -> Any:
+        """What the native call says by *name*, once ended; *otherwise* if none does."""
+        if self.cancelled:
+            return otherwise
+        source: Any = self.error if self.error is not None else self.late
+        if source is None:
+            source = self.native
+        method = getattr(source, name, None)
+        return otherwise if method is None else method()
+
+
+def _run(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:  # as grpcio: a callback must not kill its thread
+            _LOGGER.exception("a done callback of a call raised")

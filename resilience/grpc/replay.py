@@ -1,0 +1,186 @@
+"""One call's streamed requests: read once from the application, sent by any attempt.
+
+There is one reader at a time. What it reads goes into the buffer first and to an
+attempt then, so a message that was read for an attempt that has died is not lost. The
+buffer is bounded; when it overflows, the attempt under way is the last. Knows nothing
+of gRPC.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Replay:
+    """The requests of one call. Safe to share between threads."""
+
+    def __init__(
+        self,
+        source: Iterator[Any],
+        *,
+        hold: Callable[[Any], Any],
+        size_of: Callable[[Any], int],
+        max_bytes: int,
+        max_messages: int,
+    ) -> None:
+        """Make the buffer; nothing is read yet.
+
+        Args:
+            source: the application's iterator. It is never asked for anything but its
+                next message, and only when an attempt wants one.
+            hold: makes of a message what is kept and sent.
+            size_of: its bytes.
+            max_bytes: what is kept at most; the message that passes it is the last.
+            max_messages: the same in messages.
+        """
+        self._source = source
+        self._hold = hold
+        self._size_of = size_of
+        self._max_bytes = max_bytes
+        self._max_messages = max_messages
+        self.overflowed: Callable[[int], None] = lambda _: None
+        """Called with the number of the attempt that has become the last."""
+        self._changed = threading.Condition()
+        self._kept: list[Any] = []
+        self._dropped = 0
+        """Messages that stood before the first that is kept."""
+        self._bytes = 0
+        self._weighed = 0
+        self._retains = True
+        self.overflow = 0
+        """The attempt that the overflow made the last; 0: none did."""
+        self._reading = False
+        self._ended = False
+        self._error: BaseException | None = None
+        self._live: Requests | None = None
+
+    def attempt(self, number: int) -> Requests:
+        """The requests for attempt *number*, from the first; earlier attempts end."""
+        with self._changed:
+            self._stop_locked()
+            self._live = made = Requests(self, number)
+            return made
+
+    def stop(self, number: int) -> None:
+        """Attempt *number* is over: whoever waits for its next message is let go."""
+        with self._changed:
+            if self._live is not None and self._live.number == number:
+                self._stop_locked()
+
+    def release(self) -> None:
+        """There will be no other attempt: keep nothing that is sent."""
+        with self._changed:
+            self._retains = False
+            self._trim_locked()
+
+    def _stop_locked(self) -> None:
+        if self._live is not None:
+            self._live.is_over = True
+            self._live = None
+            self._changed.notify_all()
+
+    def _trim_locked(self) -> None:
+        live = self._live
+        if live is not None and live.position > self._dropped:
+            del self._kept[: live.position - self._dropped]
+            self._dropped = live.position
+
+    def take(self, attempt: Requests) -> Any:
+        """The next message for *attempt*; blocks while the application has none.
+
+        Raises:
+            StopIteration: there is none any more, or the attempt is over.
+            BaseException: what the application's iterator raised.
+        """
+        with self._changed:
+            while True:
+                if attempt.is_over:
+                    raise StopIteration
+                index = attempt.position - self._dropped
+                if index < len(self._kept):
+                    attempt.position += 1
+                    found = self._kept[index]
+                    if not self._retains:
+                        self._trim_locked()
+                    return found
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    raise StopIteration
+                if not self._reading:
+                    self._reading = True
+                    break
+                self._changed.wait()
+        return self._read(attempt)
+
+    def _read(self, attempt: Requests) -> Any:
+        """Ask the application, without the lock: it may take for ever."""
+        try:
+            message = self._hold(next(self._source))
+        except StopIteration:
+            self._stopped(None)
+            raise
+        except BaseException as error:
+            self._stopped(error)
+            raise
+        with self._changed:
+            self._reading = False
+            overflows = False
+            if self._retains:
+                overflows = self._weigh_locked()
+            if self._retains or attempt.is_over or overflows:
+                self._kept.append(message)
+            else:
+                self._dropped += 1
+            self._changed.notify_all()
+            if attempt.is_over:
+                raise StopIteration
+            attempt.position += 1
+            if overflows:
+                self._retains = False
+                self.overflow = attempt.number
+                self._trim_locked()
+        if overflows:
+            self.overflowed(attempt.number)
+        return message
+
+    def _weigh_locked(self) -> bool:
+        """Is the buffer full? A message is weighed when the next one is read.
+
+        By then it has been serialised, and its size is known.
+        """
+        kept = self._kept
+        for message in kept[self._weighed :]:
+            self._bytes += self._size_of(message)
+        self._weighed = len(kept)
+        return self._bytes > self._max_bytes or len(kept) >= self._max_messages
+
+    def _stopped(self, error: BaseException | None) -> None:
+        with self._changed:
+            self._reading = False
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+
+
+class Requests:
+    """The requests of one attempt, as an iterator. Read by one thread at a time."""
+
+    __slots__ = ("_replay", "is_over", "number", "position")
+
+    def __init__(self, replay: Replay, number: int) -> None:
+        self._replay = replay
+        self.number = number
+        self.position = 0
+        """Of the message that is handed out next."""
+        self.is_over = False
+
+    def __iter__(self) -> Requests:
+        return self
+
+    def __next__(self) -> Any:
+        return self._replay.take(self)
