@@ -8,6 +8,7 @@ imports neither grpc nor botocore.
 from resilience.context import criticality, deadline, detached, idempotency_key
 from resilience.engine import PolicyEngine
 from resilience.errors import PolicyError, Problem, Rejected, ResilienceError
+from resilience.propagation import propagate
 from resilience.report import Report, report
 
 
@@ -22,5 +23,6 @@ __all__ = [
     "deadline",
     "detached",
     "idempotency_key",
+    "propagate",
     "report",
 ]

@@ -7,6 +7,7 @@ how often the caller has tried before, and whether he still waits. Knows no prot
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 
@@ -90,10 +91,9 @@ class Inbound:
             if not self.has_left:
                 if self._calls is None:
                     self._calls = weakref.WeakKeyDictionary()
-                try:
+                # What cannot be held weakly ends by its deadline.
+                with suppress(TypeError):
                     self._calls[call] = loop
-                except TypeError:
-                    pass  # it cannot be held weakly: it ends by its deadline
                 return
         _cancel(call, loop)
 

@@ -27,6 +27,7 @@ PUBLIC = {
     "deadline",
     "detached",
     "idempotency_key",
+    "propagate",
     "report",
 }
 HEAVY = (

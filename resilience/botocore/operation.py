@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from resilience.context import deadline_at
+from resilience.context import ambient_deadline
 from resilience.core.binding import Binding
 from resilience.core.target import Facts, Target
 from resilience.engine import PolicyEngine
@@ -92,7 +92,7 @@ class Operation:
 
     def facts(self, bound: "Bound", params: Params) -> Facts:
         """What is known of a call with *params* when it arrives."""
-        deadline = deadline_at.get()
+        deadline = ambient_deadline()
         if bound.facts is not None and deadline is None:
             return bound.facts
         wants = self._asked

@@ -13,17 +13,22 @@ except ImportError as _error:
 
 from . import aio
 from .channel import intercept_channel
+from .errors import ErrorMap, Failure
 from .interceptor import client_interceptor
 from .options import channel_options, native_retry_attempts
 from .rejected import GrpcRejected
+from .server import server_interceptor
 
 
 __all__ = [
+    "ErrorMap",
+    "Failure",
     "GrpcRejected",
     "aio",
     "channel_options",
     "client_interceptor",
     "intercept_channel",
     "native_retry_attempts",
+    "server_interceptor",
 ]
 del _grpc

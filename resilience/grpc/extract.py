@@ -15,7 +15,7 @@ from resilience.errors import Rejected
 from resilience.report import report
 
 from .connectivity import Witness
-from .metadata import pairs
+from .metadata import CALL_ID, SERVER_ID, pairs
 from .pushback import pushback
 from .rows.row import Row
 from .table import ANSWER, ATTEMPT_TIMEOUT, ROWS, ROWS_OF_ENVOY, row_for
@@ -30,7 +30,8 @@ _MADE_BY_PYTHON = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 _PEER = re.compile(r"\b(?:ipv4:[0-9.]+:[0-9]+|ipv6:\S+?\]:[0-9]+|unix:[^:\s]+)")
 _ENVOY = ("envoy", "istio-envoy")
 """Names by which Envoy signs; the second is Istio's."""
-_MAX_NAME = 40
+_ID_OF = {SERVER_ID: "server", CALL_ID: "server_call"}
+_MAX_ID = 64
 _EARLY_S = 0.01
 _EARLY_RATIO = 0.05
 """An attempt's deadline may be met this much too early: grpcio keeps it on the wall
@@ -58,8 +59,8 @@ class _Marks(NamedTuple):
     """The status came from an application, with its headers."""
     began: bool
     """An answer had begun: whatever ends a call before that did not happen."""
-    server: str
-    """Who signed the reply; empty: nobody."""
+    via: str
+    """The proxy that signed the reply; empty: none did."""
 
 
 class _Reading(NamedTuple):
@@ -77,8 +78,10 @@ class _Reading(NamedTuple):
             return ANSWER
         rows = ROWS_OF_ENVOY if marks.made_it else ROWS
         row = row_for(self.code, self.details, rows)
-        if marks.began and _is_early(row):
-            # Not ours, and no proxy's: an application repeats what it was told itself.
+        arrived = self.trailing and row.source == "core" and row.reached == "no"
+        if arrived or (marks.began and _is_early(row)):
+            # Our own side gives no trailing metadata, and nothing is refused after its
+            # answer began: an application repeats what it was told itself.
             return ANSWER
         return row
 
@@ -154,7 +157,10 @@ def _from_row(row: Row, read: _Reading, attempt: Attempt) -> Outcome:
     marks = read.marks
     reached, unprocessed, ours = row.reached, row.unprocessed, row.ours
     if reached == "no" and not _is_confirmed(row, marks, attempt):
-        reached, unprocessed, ours = "maybe", False, False
+        # A goodbye that is not proven is no licence to repeat, but no evidence against
+        # the target either: bare calls would go on, and so do ours.
+        unprocessed = unprocessed and row.source == "core" and not marks.began
+        reached, ours = "maybe", False
     outcome = Outcome(
         read.code,
         row.kind,
@@ -175,9 +181,16 @@ def _from_row(row: Row, read: _Reading, attempt: Attempt) -> Outcome:
 def _ids(row: Row, read: _Reading) -> tuple[tuple[str, str], ...]:
     """Who was spoken to, and who signed the reply, as far as is known."""
     peer = _PEER.search(read.details) if row.source == "core" else None
-    server = read.marks.server
-    ids = (("peer", peer.group()),) if peer else ()
-    return (*ids, ("server", clean(server)[:_MAX_NAME])) if server else ids
+    ids = [("peer", peer.group())] if peer else []
+    if read.marks.via:
+        ids.append(("via", clean(read.marks.via)[:_MAX_ID]))
+    if read.trailing:
+        ids += (
+            (_ID_OF[name], clean(value)[:_MAX_ID])
+            for name, value in pairs(read.trailing)
+            if name in _ID_OF and isinstance(value, str)
+        )
+    return tuple(ids)
 
 
 def _is_confirmed(row: Row, marks: _Marks, attempt: Attempt) -> bool:
@@ -220,13 +233,13 @@ def _marks(initial: Any, trailing: Any) -> _Marks:
     late, early = dict(pairs(trailing)), dict(pairs(initial))
     timed = "x-envoy-upstream-service-time"
     signed_by_envoy = late.get("server") in _ENVOY
-    server = late.get("server", early.get("server", ""))
+    via = late.get("server", early.get("server", ""))
     return _Marks(
         overloaded="x-envoy-overloaded" in late or "x-envoy-ratelimited" in late,
         made_it=signed_by_envoy and timed not in late and not early,
         passed_it=timed in late,
         began=bool(early),
-        server=server if isinstance(server, str) else "",
+        via=via if isinstance(via, str) else "",
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from resilience.core.call import Call
     from resilience.core.command import Finish, StartAttempt
 
+    from .replay import Replay
     from .sending import Sending
 
 _LOGGER = logging.getLogger(__name__)
@@ -97,6 +98,12 @@ class Flight:
         """The status that replaces the native one: a limit of ours ended the call."""
         self._callbacks: list[Callable[[], None]] | None = []
         self._sending = sending
+        self._replay: Replay | None = getattr(sending, "replay", None)
+        """None: there are no streamed requests to be repeated."""
+        if self._replay is not None:
+            self._replay.overflowed = self._overflowed
+        self._launcher = 0
+        """The thread that launches an attempt just now."""
         self._context = contextvars.copy_context()
         self._running = False
 
@@ -106,6 +113,7 @@ class Flight:
         number = command.number
         began = monotonic()
         self.native, self.error, self.number = None, None, number
+        self._launcher = threading.get_ident()
         try:
             if number == 1:
                 native = self._sending.launch(command)
@@ -116,6 +124,8 @@ class Flight:
             outcome = self._sending.outcome(error, monotonic() - began)
             self.driver.done(number, outcome)
             return
+        finally:
+            self._launcher = 0
         self.native = native
         self._running = True
         native.add_done_callback(functools.partial(self._attempt_done, number, began))
@@ -153,6 +163,8 @@ class Flight:
         elif finish.outcome is TIMED_OUT and self.late is None:
             is_over = finish.reason == "deadline"
             self.late = TimedOut(_LATE if is_over else self._limit_passed())
+        if self._replay is not None:
+            self._replay.end()
         if not self._end():
             return
         if finish.outcome.kind != "ok":
@@ -160,6 +172,14 @@ class Flight:
             if error is not None:
                 attach_report(self.call, error)
         self._run_callbacks()
+
+    def _overflowed(self, number: int) -> bool:
+        """The requests outgrew their buffer: is attempt *number* the last now?"""
+        if threading.get_ident() == self._launcher:
+            # Read while being launched: the driver, which is busy, hears of it next.
+            self.driver.committed(number, answered=False)
+            return True
+        return self.driver.commit(number, answered=False)
 
     def _limit_passed(self) -> str:
         return "attempt timeout"

@@ -65,6 +65,15 @@ class CallFuture(grpc.RpcError, grpc.Call, grpc.Future):
         super().__init__()
         self._flight = flight
 
+    @property
+    def _state(self) -> Any:
+        """The native state: what reads it, as `extract.py` does, never blocks.
+
+        On grpc's thread a question could: a status may come before the headers, which
+        the same thread has yet to tell.
+        """
+        return getattr(self._flight.native, "_state", None)
+
     # -- grpc.Future -------------------------------------------------------------
 
     def cancel(self) -> bool:

@@ -47,11 +47,12 @@ def client_interceptor(engine: PolicyEngine, *, target: str) -> "ClientIntercept
     | a blocking call | gives no handle: an attempt under way cannot be cancelled, and \
 there is no hedging |
     | request messages | protobuf messages are copied, so that a repeat sends what was \
-meant; grpcio serialises them again for each attempt |
+meant, and serialised again for each attempt; other kinds are not copied: do not \
+change them after the call |
     | connectivity | not visible: a refusal counts as "may have reached the server", \
 so only idempotent methods are repeated after it |
     | `with_call` | its call object is grpcio's incomplete one |
-    | errors while starting `.future()` | grpcio hides them as `INTERNAL` |
+    | errors while starting `.future()` or a stream | grpcio hides them as `INTERNAL` |
     | each attempt | makes a new inner multicallable (grpcio does) |
     | another framework's continuation | passes through, a notice says so |
 
@@ -210,8 +211,7 @@ class ClientInterceptor(
             return continuation(details, request)
         sending = self._sending(continuation, details, request, kind, route, binding)
         sending.call = call = self._engine.new_call(binding, route.facts(timeout))
-        replay = getattr(sending, "replay", None)
-        return begin(ResponseStream(StreamFlight(call, sending, replay)))
+        return begin(ResponseStream(StreamFlight(call, sending)))
 
     @staticmethod
     def _sending(

@@ -223,7 +223,7 @@ class UnaryStreamMultiCallable(grpc.UnaryStreamMultiCallable):
             request = self._holding.hold(request)
         sending = Sending(route, binding, self._inner, request, given)
         sending.call = call = route.engine.new_call(binding, route.facts(timeout))
-        return begin(ResponseStream(StreamFlight(call, sending, None)))
+        return begin(ResponseStream(StreamFlight(call, sending)))
 
 
 class StreamStreamMultiCallable(grpc.StreamStreamMultiCallable):
@@ -257,4 +257,4 @@ class StreamStreamMultiCallable(grpc.StreamStreamMultiCallable):
         if is_native(binding, timeout):
             return sending.launch(AS_GIVEN)
         sending.call = call = route.engine.new_call(binding, route.facts(timeout))
-        return begin(ResponseStream(StreamFlight(call, sending, sending.replay)))
+        return begin(ResponseStream(StreamFlight(call, sending)))

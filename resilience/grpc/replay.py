@@ -2,8 +2,8 @@
 
 There is one reader at a time. What it reads goes into the buffer first and to an
 attempt then, so a message that was read for an attempt that has died is not lost. The
-buffer is bounded; when it overflows, the attempt under way is the last. Knows nothing
-of gRPC.
+buffer is bounded; when it overflows, the attempt under way is the last, and nothing is
+dropped before that is settled. Knows nothing of gRPC.
 """
 
 from __future__ import annotations
@@ -43,14 +43,17 @@ class Replay:
         self._size_of = size_of
         self._max_bytes = max_bytes
         self._max_messages = max_messages
-        self.overflowed: Callable[[int], None] = lambda _: None
-        """Called with the number of the attempt that has become the last."""
+        self.overflowed: Callable[[int], bool] = lambda _: True
+        """Asked, without the lock, whether the attempt of that number becomes the last;
+        False: it is over, and another may need what is kept."""
         self._changed = threading.Condition()
         self._kept: list[Any] = []
         self._dropped = 0
         """Messages that stood before the first that is kept."""
         self._bytes = 0
-        self._weighed = 0
+        self._newest = 0
+        """What the newest message was taken to weigh."""
+        self._is_full = False
         self._retains = True
         self.overflow = 0
         """The attempt that the overflow made the last; 0: none did."""
@@ -64,7 +67,10 @@ class Replay:
         with self._changed:
             self._stop_locked()
             self._live = made = Requests(self, number)
-            return made
+            is_full = self._retains and self._is_full
+        if is_full:  # by what was read since the attempt before was over
+            self._overflow(made)
+        return made
 
     def stop(self, number: int) -> None:
         """Attempt *number* is over: whoever waits for its next message is let go."""
@@ -77,6 +83,13 @@ class Replay:
         with self._changed:
             self._retains = False
             self._trim_locked()
+
+    def end(self) -> None:
+        """The call is over: nobody waits, nothing is kept."""
+        with self._changed:
+            self._stop_locked()
+            self._retains = False
+            self._kept.clear()
 
     def _stop_locked(self) -> None:
         if self._live is not None:
@@ -130,35 +143,48 @@ class Replay:
             raise
         with self._changed:
             self._reading = False
-            overflows = False
-            if self._retains:
-                overflows = self._weigh_locked()
-            if self._retains or attempt.is_over or overflows:
-                self._kept.append(message)
-            else:
+            if not self._retains and not attempt.is_over:
+                # Nobody will ask for it again.
                 self._dropped += 1
+                attempt.position += 1
+                self._changed.notify_all()
+                return message
+            self._kept.append(message)
+            if self._retains:
+                self._weigh_locked()
             self._changed.notify_all()
-            if attempt.is_over:
-                raise StopIteration
-            attempt.position += 1
-            if overflows:
-                self._retains = False
-                self.overflow = attempt.number
-                self._trim_locked()
-        if overflows:
-            self.overflowed(attempt.number)
+            is_over, live = attempt.is_over, self._live
+            if not is_over:
+                attempt.position += 1
+            is_full = self._retains and self._is_full
+        if is_full and live is not None:
+            self._overflow(live)
+        if is_over:
+            raise StopIteration
         return message
 
-    def _weigh_locked(self) -> bool:
-        """Is the buffer full? A message is weighed when the next one is read.
+    def _overflow(self, attempt: Requests) -> None:
+        if not self.overflowed(attempt.number):
+            return
+        with self._changed:
+            if not attempt.is_over:
+                self.overflow = attempt.number
+                self._retains = False
+                self._trim_locked()
 
-        By then it has been serialised, and its size is known.
+    def _weigh_locked(self) -> None:
+        """Weigh the newest message, and the one before once more.
+
+        A message of a kind that cannot tell its size is known exactly only when it has
+        been serialised, as the one before has been by now.
         """
         kept = self._kept
-        for message in kept[self._weighed :]:
-            self._bytes += self._size_of(message)
-        self._weighed = len(kept)
-        return self._bytes > self._max_bytes or len(kept) >= self._max_messages
+        if len(kept) > 1:
+            exact = self._size_of(kept[-2])
+            self._bytes += exact - self._newest
+        self._newest = self._size_of(kept[-1])
+        self._bytes += self._newest
+        self._is_full = self._bytes > self._max_bytes or len(kept) > self._max_messages
 
     def _stopped(self, error: BaseException | None) -> None:
         with self._changed:

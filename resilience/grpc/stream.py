@@ -22,7 +22,6 @@ from .future import CallFuture
 if TYPE_CHECKING:
     from resilience.core.call import Call
 
-    from .replay import Replay
     from .sending import Sending
 
 
@@ -31,11 +30,8 @@ class StreamFlight(Flight):
 
     streams = True
 
-    def __init__(self, call: Call, sending: Sending, replay: Replay | None) -> None:
+    def __init__(self, call: Call, sending: Sending) -> None:
         super().__init__(call, sending)
-        self._replay = replay
-        if replay is not None:
-            replay.overflowed = self._overflowed
         self.watch: IdleWatch | None = None
         """None: the policy has no idle timeout."""
         self._readers = 0
@@ -134,6 +130,8 @@ class StreamFlight(Flight):
                 return self.status("initial_metadata", ())
             found = native.initial_metadata()
             if found and self.driver.commit(number, answered=False):
+                if self._replay is not None:
+                    self._replay.release()
                 return found
             if not found and not native.done():
                 return found
@@ -166,9 +164,6 @@ class StreamFlight(Flight):
         if self.watch is not None:
             self.watch.close()
         return super()._end()
-
-    def _overflowed(self, number: int) -> None:
-        self.driver.committed(number, answered=False)
 
     def _idle(self) -> None:
         """Nobody sent anything for too long: the stream ends as late."""

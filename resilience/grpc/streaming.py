@@ -66,8 +66,9 @@ class Streaming(Sending):
             self.replay.stop(number)
 
     def settle(self, number: int) -> None:
-        """Attempt *number* of a blocking call is over: its requests end, and if they
-        outgrew the buffer the call hears of it before it decides.
+        """Attempt *number* of a blocking call is over, and so are its requests.
+
+        If they outgrew the buffer, the call hears of it before it decides.
         """
         replay = self.replay
         if replay is not None:

@@ -4,39 +4,23 @@
 from typing import NamedTuple
 
 import grpc
-import grpc.aio
 import pytest
 
+from resilience.core.classify import evidence
 from resilience.errors import Rejected
 from resilience.grpc import table
 from resilience.grpc.extract import MAX_MESSAGE, Attempt, clean, explanation, outcome_of
 from resilience.grpc.table import row_for
-
-
-REFUSED = (
-    "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:443: "
-    "Failed to connect to remote host: Connection refused"
+from tests.grpc.peers.made import (
+    CONNECT,
+    ENVOY,
+    GOAWAY,
+    HTTP,
+    REFUSED,
+    RST,
+    classify,
+    error,
 )
-CONNECT = "failed to connect to all addresses; last error: "
-GOAWAY = "GOAWAY received; Error code: 0; Debug Text: "
-RST = "Stream removed (RST_STREAM (Received RST_STREAM with error code {}))"
-HTTP = "Received http2 header with status: {}"
-ENVOY = "upstream connect error or disconnect/reset before headers. reset reason: "
-
-
-def error(code, details, trailing=(), initial=(), debug=None):
-    """An error as C-core makes it: with a debug text."""
-    return grpc.aio.AioRpcError(
-        grpc.StatusCode[code],
-        grpc.aio.Metadata(*initial),
-        grpc.aio.Metadata(*trailing),
-        details,
-        f"{code}:{details}" if debug is None else debug,
-    )
-
-
-def classify(made, *, state="", trusts=False, timeout_s=None, elapsed_s=0.1):
-    return outcome_of(made, Attempt(timeout_s, elapsed_s, lambda: state, trusts))
 
 
 class Row(NamedTuple):
@@ -172,8 +156,16 @@ def test_a_text_alone_does_not_prove_it(row, state):
     outcome = classify(error(row.code, row.details), state=state)
 
     assert (row.kind, "maybe") == (outcome.kind, outcome.reached)
-    assert not outcome.unprocessed
     assert not outcome.ours
+
+
+@pytest.mark.parametrize("details", [f"Stream removed ({GOAWAY})", RST.format(7)])
+def test_an_unproven_goodbye_is_no_evidence(details):
+    """Doubted GOAWAY is not repeated for any method, and opens no breaker."""
+    outcome = classify(error("UNAVAILABLE", details), state="READY")
+
+    assert "maybe" == outcome.reached
+    assert "neutral" == evidence(outcome)
 
 
 def test_the_channels_own_failure_confirms_a_refusal():
@@ -189,89 +181,6 @@ def test_a_connection_that_went_away_confirms_goaway(state):
 
     assert outcome.unprocessed
     assert outcome.reached == "no"
-
-
-ENVOY_REPLY = (("server", "envoy"),)
-FROM_APPLICATION = (("server", "envoy"), ("x-envoy-upstream-service-time", "3"))
-
-
-def test_envoys_own_reply_is_believed():
-    """A reply with Envoy's mark and without the upstream's time is Envoy's own."""
-    made = error("UNAVAILABLE", ENVOY + "remote connection failure", ENVOY_REPLY)
-
-    assert classify(made, state="READY").reached == "no"
-
-
-@pytest.mark.parametrize(
-    ("code", "details", "kind", "reached"),
-    [
-        ("UNAVAILABLE", "", "transport", "no"),
-        ("UNAVAILABLE", "words of an operator", "transport", "maybe"),
-        ("UNIMPLEMENTED", "", "permanent", "no"),
-        ("PERMISSION_DENIED", "not you", "permanent", "no"),
-        ("UNAUTHENTICATED", "Jwt is missing", "permanent", "no"),
-        ("RESOURCE_EXHAUSTED", "", "overload", "maybe"),
-        ("INTERNAL", "", "transport", "maybe"),
-        ("UNKNOWN", "a fault", "transport", "maybe"),
-        ("NOT_FOUND", "no such cart", "application", "yes"),
-    ],
-)
-@pytest.mark.parametrize("name", ["envoy", "istio-envoy"])
-def test_what_envoy_signs_is_no_answer(name, code, details, kind, reached):
-    """Codes that Envoy makes of HTTP statuses are its own; others cannot be."""
-    outcome = classify(error(code, details, (("server", name),)), state="READY")
-
-    assert (kind, reached) == outcome[1:3]
-
-
-def test_envoys_missing_route_is_explained_as_such():
-    """The remedy for Envoy's UNIMPLEMENTED is a route, not a newer server."""
-    assert "route" in explanation(error("UNIMPLEMENTED", "", ENVOY_REPLY))
-
-
-@pytest.mark.parametrize("row", BY_TEXT, ids=lambda row: row.details[-44:])
-def test_no_refusal_comes_after_an_answer_has_begun(row):
-    """With headers of a server's, words about not reaching it are not our side's."""
-    made = error(row.code, row.details, initial=(("x-shop", "1"),))
-    outcome = classify(made, state="TRANSIENT_FAILURE", trusts=True)
-
-    assert "no" != outcome.reached
-    is_reset = "unprocessed" in row.flags
-    assert ("transport" if is_reset else "application") == outcome.kind
-    assert not outcome.unprocessed
-
-
-def test_an_applications_reply_behind_envoy_is_an_answer():
-    """With the upstream's time, even a transport's words are the application's."""
-    outcome = classify(error("UNAVAILABLE", REFUSED, FROM_APPLICATION), trusts=True)
-
-    assert ("application", "yes") == (outcome.kind, outcome.reached)
-
-
-def test_a_reset_after_an_applications_headers_is_no_answer():
-    """The upstream's time in early headers says nothing about who made the end."""
-    made = error("INTERNAL", RST.format(2), initial=FROM_APPLICATION)
-
-    assert classify(made).kind == "transport"
-
-
-@pytest.mark.parametrize(
-    ("trailing", "reached"),
-    [
-        ((*ENVOY_REPLY, ("x-envoy-ratelimited", "true")), "no"),
-        ((*ENVOY_REPLY, ("x-envoy-overloaded", "true")), "no"),
-        ((*FROM_APPLICATION, ("x-envoy-overloaded", "true")), "maybe"),
-    ],
-)
-def test_envoy_overloaded_is_overload(trailing, reached):
-    """`x-envoy-overloaded` is load, unsent only when Envoy itself says so."""
-    outcome = classify(error("UNAVAILABLE", "x", trailing))
-
-    assert ("overload", reached, True) == (
-        outcome.kind,
-        outcome.reached,
-        outcome.throttled,
-    )
 
 
 def test_resource_exhausted_with_pushback_is_overload():

@@ -218,3 +218,16 @@ def test_the_channels_state_testifies(script, gone, how):
         ended = end(peer.address, how)
 
     assert (gone if ended.state == "IDLE" else "maybe") == ended.doubted.reached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["call", "aio.call"])
+def test_two_messages_for_one_call_run_into_the_deadline(how):
+    """A second message where one belongs is never read: the call waits in vain."""
+    with Peer(
+        lambda s: [grpc_headers(s), message(s, b"a"), message(s, b"b"), trailers(s, 0)]
+    ) as peer:
+        ended = end(peer.address, how, timeout=0.2)
+
+    assert ("DEADLINE_EXCEEDED", "transport", "maybe", "") == ended.meaning
+    assert ended.outcome.timed_out

@@ -209,4 +209,4 @@ def test_the_report_can_name_who_answered(envoy):
     """Envoy's signature is kept with the outcome."""
     ended = end(envoy, method="/no-hosts/Put")
 
-    assert ("server", "envoy") in ended.outcome.ids
+    assert ("via", "envoy") in ended.outcome.ids

@@ -56,3 +56,16 @@ def test_every_call_succeeds_exactly_once(storm, keepalive_requests, proxied, up
     assert () == tally.errors
     assert CALLS == tally.succeeded
     assert CALLS == len(upstream.executed) == upstream.executed.total()
+
+
+@WAYS
+def test_without_trust_calls_end_as_bare_ones_do(storm, proxied, upstream):
+    """What is not proven is not repeated; a goodbye opens no breaker all the same."""
+    engine = PolicyEngine.from_text(POLICY.replace("_details: true", "_details: false"))
+    try:
+        tally = storm(proxied(1), engine)
+    finally:
+        engine.close()
+
+    assert all("GOAWAY received" in error for error in tally.errors)
+    assert tally.succeeded == upstream.executed.total()

@@ -150,4 +150,4 @@ def test_nginx_signs_its_replies(nginx):
     """Who answered is kept with the outcome, where nginx says it in gRPC."""
     ended = end(nginx.address, method="/page/Put")
 
-    assert any("nginx" in name for key, name in ended.outcome.ids if key == "server")
+    assert any("nginx" in name for key, name in ended.outcome.ids if key == "via")

@@ -7,6 +7,12 @@ grpcio's own hooks can be used. Import from here; all other modules are private.
 from .channel import intercept_channel
 from .interceptor import client_interceptors
 from .rejected import AioGrpcRejected
+from .server import server_interceptor
 
 
-__all__ = ["AioGrpcRejected", "client_interceptors", "intercept_channel"]
+__all__ = [
+    "AioGrpcRejected",
+    "client_interceptors",
+    "intercept_channel",
+    "server_interceptor",
+]

@@ -50,12 +50,14 @@ ROWS = (
         cause="there is more metadata than its receiver accepts",
         remedy="send less metadata, or raise `grpc.absolute_max_metadata_size`",
     ),
-    # Not "unprocessed", although it is: a repeat at once would feed the overload.
+    # Not "unprocessed", although it is: a repeat at once would feed the overload. No
+    # state of our channel can confirm it, as with a proxy's words.
     Row(
         "RESOURCE_EXHAUSTED",
         "Concurrent RPC limit exceeded",
         "overload",
         "no",
+        "proxy",
         throttled=True,
     ),
 )
