@@ -126,6 +126,9 @@ class StreamFlight(Flight):
             with self.changed:
                 self.changed.wait_for(lambda: self._is_readable(seen))  # noqa: B023
                 native, number, ended = self.native, self.number, self.ended
+            if ended and self.cancelled:  # headers that had come are still told
+                state = getattr(native, "_state", None)
+                return getattr(state, "initial_metadata", None) or ()
             if ended or native is None:
                 return self.status("initial_metadata", ())
             found = native.initial_metadata()

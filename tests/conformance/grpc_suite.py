@@ -9,6 +9,7 @@ codes: 0 no regression, 1 regressions, 2 the run itself is broken.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -128,10 +129,8 @@ class Run:
                 if out.stat().st_size != size:
                     size, since = out.stat().st_size, time.monotonic()
             ended = process.poll() is not None
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
             lines = [json.loads(line) for line in out.read_text().splitlines()]
         begun = [line["begins"] for line in lines if "begins" in line]

@@ -10,9 +10,9 @@ import pytest
 import resilience
 import resilience.grpc
 from resilience.grpc.connectivity import no_witness
+from resilience.grpc.held import Holding
 from resilience.grpc.metadata import for_attempt
 from resilience.grpc.multicallable import UnaryUnaryMultiCallable
-from resilience.grpc.held import Holding
 from resilience.grpc.route import Route
 
 

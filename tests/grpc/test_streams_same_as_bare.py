@@ -53,11 +53,16 @@ def _metadata(found):
     return tuple((key, value) for key, value in found or ())
 
 
+def _callbacks(call):
+    """What becomes of callbacks that are added after the end."""
+    told = []
+    is_taken = call.add_callback(lambda: told.append("called"))
+    call.add_done_callback(lambda given: told.append(given is call))
+    return is_taken, told
+
+
 def _finished(call):
     """What each method of a call that is over says."""
-    told = []
-    call_backs = _tried(lambda: call.add_callback(told.append))
-    _tried(lambda: call.add_done_callback(lambda given: told.append(given is call)))
     return {
         "code": _tried(call.code),
         "details": _tried(call.details),
@@ -68,8 +73,6 @@ def _finished(call):
         "done": _tried(call.done),
         "running": _tried(call.running),
         "is_active": _tried(call.is_active),
-        "add_callback": call_backs,
-        "told": told,
         "result": _tried(lambda: call.result(timeout=10)),
         "exception": type(_tried(lambda: call.exception(timeout=10))).__mro__[-2:],
         "traceback": type(_tried(lambda: call.traceback(timeout=10))),
@@ -79,14 +82,15 @@ def _finished(call):
 
 def _read_to_the_end(call):
     list(call)
-    return _finished(call), _tried(lambda: next(call)), _tried(lambda: next(call))
+    again = _tried(lambda: next(call)), _tried(lambda: next(call))
+    return _finished(call), again, _callbacks(call)
 
 
 def _cancelled_at_once(call):
     assert call.cancel()
     told = _finished(call)
-    reading = _tried(lambda: next(call)) if hasattr(call, "__next__") else ()
-    return told, reading, call.debug_error_string() if call.code() is None else None
+    del told["initial_metadata"]  # they may have come before, on either channel
+    return told
 
 
 def _cancelled_between(call):

@@ -20,7 +20,6 @@ def _install() -> None:
     import grpc.aio
     import grpc.aio._channel as aio_channel
     import grpc.experimental.aio as experimental
-
     import grpc_wrapping
 
     around = grpc_wrapping.chosen(os.environ.get("CONFORMANCE_GRPC", ""))
