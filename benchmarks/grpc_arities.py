@@ -256,7 +256,14 @@ def report() -> str:
                 lines += rows(
                     "asyncio",
                     arity,
-                    *_in_asyncio(runner, address, engine, tracing, arity, streams),
+                    *_in_asyncio(
+                        runner,
+                        address=address,
+                        engine=engine,
+                        tracing=tracing,
+                        arity=arity,
+                        streams=streams,
+                    ),
                 )
     finally:
         server.kill()
@@ -268,6 +275,7 @@ def report() -> str:
 
 def _in_asyncio(
     runner: asyncio.Runner,
+    *,
     address: str,
     engine: Any,
     tracing: Any,

@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import grpc._channel
 import grpc.aio
 import grpc.aio._channel
+from grpc._channel import Channel as _Channel
 
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Held:
 
 def is_plain(channel: Any) -> bool:
     """Is it grpcio's own channel, with nothing between it and the wire?"""
-    if type(channel) is grpc._channel.Channel:
+    if type(channel) is _Channel:
         return True
     if type(channel) is not grpc.aio._channel.Channel:
         return False

@@ -11,6 +11,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from .buffer import Buffer
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,21 +42,11 @@ class Replay:
         """
         self._source = source
         self._hold = hold
-        self._size_of = size_of
-        self._max_bytes = max_bytes
-        self._max_messages = max_messages
         self.overflowed: Callable[[int], bool] = lambda _: True
         """Asked, without the lock, whether the attempt of that number becomes the last;
         False: it is over, and another may need what is kept."""
         self._changed = threading.Condition()
-        self._kept: list[Any] = []
-        self._dropped = 0
-        """Messages that stood before the first that is kept."""
-        self._bytes = 0
-        self._newest = 0
-        """What the newest message was taken to weigh."""
-        self._is_full = False
-        self._retains = True
+        self._buffer = Buffer(size_of, max_bytes, max_messages)
         self.overflow = 0
         """The attempt that the overflow made the last; 0: none did."""
         self._reading = False
@@ -67,7 +59,7 @@ class Replay:
         with self._changed:
             self._stop_locked()
             self._live = made = Requests(self, number)
-            is_full = self._retains and self._is_full
+            is_full = self._buffer.retains and self._buffer.is_full
         if is_full:  # by what was read since the attempt before was over
             self._overflow(made)
         return made
@@ -81,15 +73,14 @@ class Replay:
     def release(self) -> None:
         """There will be no other attempt: keep nothing that is sent."""
         with self._changed:
-            self._retains = False
+            self._buffer.retains = False
             self._trim_locked()
 
     def end(self) -> None:
         """The call is over: nobody waits, nothing is kept."""
         with self._changed:
             self._stop_locked()
-            self._retains = False
-            self._kept.clear()
+            self._buffer.clear()
 
     def _stop_locked(self) -> None:
         if self._live is not None:
@@ -99,9 +90,8 @@ class Replay:
 
     def _trim_locked(self) -> None:
         live = self._live
-        if live is not None and live.position > self._dropped:
-            del self._kept[: live.position - self._dropped]
-            self._dropped = live.position
+        if live is not None:
+            self._buffer.trim(live.position)
 
     def take(self, attempt: Requests) -> Any:
         """The next message for *attempt*; blocks while the application has none.
@@ -114,11 +104,10 @@ class Replay:
             while True:
                 if attempt.is_over:
                     raise StopIteration
-                index = attempt.position - self._dropped
-                if index < len(self._kept):
+                if attempt.position < self._buffer.end:
+                    found = self._buffer.at(attempt.position)
                     attempt.position += 1
-                    found = self._kept[index]
-                    if not self._retains:
+                    if not self._buffer.retains:
                         self._trim_locked()
                     return found
                 if self._error is not None:
@@ -143,20 +132,18 @@ class Replay:
             raise
         with self._changed:
             self._reading = False
-            if not self._retains and not attempt.is_over:
+            if not self._buffer.retains and not attempt.is_over:
                 # Nobody will ask for it again.
-                self._dropped += 1
+                self._buffer.skip()
                 attempt.position += 1
                 self._changed.notify_all()
                 return message
-            self._kept.append(message)
-            if self._retains:
-                self._weigh_locked()
+            self._buffer.append(message)
             self._changed.notify_all()
             is_over, live = attempt.is_over, self._live
             if not is_over:
                 attempt.position += 1
-            is_full = self._retains and self._is_full
+            is_full = self._buffer.retains and self._buffer.is_full
         if is_full and live is not None:
             self._overflow(live)
         if is_over:
@@ -169,22 +156,8 @@ class Replay:
         with self._changed:
             if not attempt.is_over:
                 self.overflow = attempt.number
-                self._retains = False
+                self._buffer.retains = False
                 self._trim_locked()
-
-    def _weigh_locked(self) -> None:
-        """Weigh the newest message, and the one before once more.
-
-        A message of a kind that cannot tell its size is known exactly only when it has
-        been serialised, as the one before has been by now.
-        """
-        kept = self._kept
-        if len(kept) > 1:
-            exact = self._size_of(kept[-2])
-            self._bytes += exact - self._newest
-        self._newest = self._size_of(kept[-1])
-        self._bytes += self._newest
-        self._is_full = self._bytes > self._max_bytes or len(kept) > self._max_messages
 
     def _stopped(self, error: BaseException | None) -> None:
         with self._changed:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from resilience.drivers.host import Host
     from resilience.engine import PolicyEngine
 
-    from .call import UnaryUnaryCall
+    from .outer import OuterCall
 
 
 class Calls:
@@ -24,7 +24,7 @@ class Calls:
         self._engine = engine
         self._loop = loop
         self._waits: LoopWaits | None = None
-        self.active: set[UnaryUnaryCall] = set()
+        self.active: set[OuterCall] = set()
         """Kept here until they have ended, whoever else forgets them."""
         self.closing = False
 

@@ -1,4 +1,4 @@
-"""An asyncio channel around any channel, with the engine in its unary-unary calls.
+"""An asyncio channel around any channel, with the engine in all of its calls.
 
 Everything that is not ours to do goes to the inner channel as it is. Closing adds one
 thing: calls that wait between two attempts, which the inner channel does not know.
@@ -14,11 +14,18 @@ import grpc.aio
 from resilience.engine import PolicyEngine
 from resilience.grpc.channel import report_native_retries
 from resilience.grpc.connectivity import aio_witness
+from resilience.grpc.held import Holding
 from resilience.grpc.idempotency import Undeclared
 from resilience.grpc.route import Route
 
+from .call import deserializer
 from .calls import Calls
-from .multicallable import UnaryUnaryMultiCallable
+from .multicallable import (
+    StreamStreamMultiCallable,
+    StreamUnaryMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+)
 
 
 def intercept_channel(
@@ -55,6 +62,7 @@ class Channel(grpc.aio.Channel):
         self._target_name = target
         self._undeclared = Undeclared(engine, target)
         self._witness = aio_witness(channel)
+        self._holding = Holding(channel)
         self._calls = Calls(engine, getattr(channel, "_loop", None))
 
     def __getattr__(self, name: str) -> Any:
@@ -67,29 +75,67 @@ class Channel(grpc.aio.Channel):
         self, method: str, *args: Any, **others: Any
     ) -> grpc.aio.UnaryUnaryMultiCallable:
         """The protected multicallable of a unary-unary *method*."""
+        args, others = self._held(args, others, answers=True)
         inner = self._channel.unary_unary(method, *args, **others)
-        route = Route(
-            self._engine, self._target_name, method, self._witness, self._undeclared
-        )
-        return UnaryUnaryMultiCallable(inner, route, self._calls)
+        route = self._route(method)
+        return UnaryUnaryMultiCallable(inner, route, self._calls, self._holding)
 
     def unary_stream(
-        self, *args: Any, **others: Any
+        self, method: str, *args: Any, **others: Any
     ) -> grpc.aio.UnaryStreamMultiCallable:
-        """The inner channel's multicallable, not protected yet."""
-        return self._channel.unary_stream(*args, **others)
+        """The protected multicallable of a unary-stream *method*."""
+        args, others = self._held(args, others)
+        inner = self._channel.unary_stream(method, *args, **others)
+        route = self._route(method, streams=True)
+        return UnaryStreamMultiCallable(inner, route, self._calls, self._holding)
 
     def stream_unary(
-        self, *args: Any, **others: Any
+        self, method: str, *args: Any, **others: Any
     ) -> grpc.aio.StreamUnaryMultiCallable:
-        """The inner channel's multicallable, not protected yet."""
-        return self._channel.stream_unary(*args, **others)
+        """The protected multicallable of a stream-unary *method*."""
+        args, others = self._held(args, others, answers=True)
+        inner = self._channel.stream_unary(method, *args, **others)
+        route = self._route(method)
+        return StreamUnaryMultiCallable(inner, route, self._calls, self._holding)
 
     def stream_stream(
-        self, *args: Any, **others: Any
+        self, method: str, *args: Any, **others: Any
     ) -> grpc.aio.StreamStreamMultiCallable:
-        """The inner channel's multicallable, not protected yet."""
-        return self._channel.stream_stream(*args, **others)
+        """The protected multicallable of a stream-stream *method*."""
+        args, others = self._held(args, others)
+        inner = self._channel.stream_stream(method, *args, **others)
+        route = self._route(method, streams=True)
+        return StreamStreamMultiCallable(inner, route, self._calls, self._holding)
+
+    def _route(self, method: str, *, streams: bool = False) -> Route:
+        return Route(
+            self._engine,
+            self._target_name,
+            method,
+            self._witness,
+            self._undeclared,
+            streams=streams,
+        )
+
+    def _held(
+        self, args: Any, others: dict[str, Any], *, answers: bool = False
+    ) -> tuple[Any, dict[str, Any]]:
+        """What multicallables are made with: serializers that know what we keep."""
+        holding = self._holding
+        if not holding.is_plain:
+            return args, others
+        args, others = list(args), dict(others)
+        for place, name, wrap in (
+            (0, "request_serializer", holding.serializer),
+            (1, "response_deserializer", deserializer if answers else None),
+        ):
+            if wrap is None:
+                continue
+            if len(args) > place:
+                args[place] = wrap(args[place])
+            else:
+                others[name] = wrap(others.get(name))
+        return args, others
 
     async def close(self, grace: float | None = None) -> None:
         """Close the inner channel; attempts have *grace* seconds to end.

@@ -9,13 +9,20 @@ from typing import Any
 
 import grpc.aio
 
+from resilience.context import waiting_caller
+from resilience.core.binding import Binding
 from resilience.engine import PolicyEngine
 from resilience.grpc.connectivity import no_witness
+from resilience.grpc.held import SNAPSHOTS, Holding
 from resilience.grpc.route import Route, is_native
-from resilience.grpc.sending import NOTHING_ELSE, Sending
+from resilience.grpc.sending import NOTHING_ELSE, Given, Sending
+from resilience.grpc.streaming import may_repeat
 
+from .begin import begin_stream, begin_upload
 from .call import UnaryUnaryCall
 from .calls import Calls
+from .sending import with_request, with_requests
+from .stream import StreamStreamCall, UnaryStreamCall
 
 
 MAX_METHODS = 10_000
@@ -32,8 +39,7 @@ def client_interceptors(
 
     | what | limit |
     |---|---|
-    | unary-unary | protected |
-    | the other arities | pass through |
+    | all arities | protected |
     | connectivity | not visible: a refusal counts as "may have reached the server", \
 so only idempotent methods are repeated after it |
     | cancelling early, `done()`, `time_remaining()` | grpcio's own call object \
@@ -47,14 +53,16 @@ around ours lags or lacks them |
     """
     return [
         _UnaryUnary(engine, target),
-        _UnaryStream(),
-        _StreamUnary(),
-        _StreamStream(),
+        _UnaryStream(engine, target),
+        _StreamUnary(engine, target),
+        _StreamStream(engine, target),
     ]
 
 
-class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    """Protects unary-unary calls."""
+class _Intercepting:
+    """What the four share. Safe to use on several loops, one channel each."""
+
+    streams = False
 
     def __init__(self, engine: PolicyEngine, target: str) -> None:
         self._engine = engine
@@ -62,34 +70,114 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self._routes: dict[Any, Route] = {}
         self._calls = Calls(engine, None)
 
-    async def intercept_unary_unary(
-        self, continuation: _Continuation, client_call_details: Any, request: Any
-    ) -> Any:
-        details = client_call_details
-        route = self._route(details.method)
-        binding = route.binding()
-        if is_native(binding, details.timeout):
-            return await continuation(details, request)
-        sending = Sending(
-            route,
-            binding,
-            _redirect(continuation, details),
-            request,
-            (details.timeout, details.metadata, *NOTHING_ELSE),
-        )
-        call = self._engine.new_call(binding, route.facts(details.timeout))
-        made = UnaryUnaryCall(call, sending, self._calls)
-        made.begin()
-        return made
-
     def _route(self, method: Any) -> Route:
         route = self._routes.get(method)
         if route is None:
             if len(self._routes) >= MAX_METHODS:
                 self._routes = {}
-            route = Route(self._engine, self._target, method, no_witness)
+            route = Route(
+                self._engine, self._target, method, no_witness, streams=self.streams
+            )
             self._routes[method] = route
         return route
+
+    def _sending(
+        self,
+        make: Callable[..., Any],
+        continuation: _Continuation,
+        details: Any,
+        request: Any,
+    ) -> Any:
+        """The sending that *make* makes; None: the call is not ours."""
+        route = self._route(details.method)
+        binding = route.binding()
+        if is_native(binding, details.timeout):
+            return None
+        given = (details.timeout, details.metadata, *NOTHING_ELSE)
+        enter = _redirect(continuation, details)
+        return make(route, binding, enter, request, given, SNAPSHOTS)
+
+
+class _UnaryUnary(_Intercepting, grpc.aio.UnaryUnaryClientInterceptor):
+    """Protects unary-unary calls."""
+
+    async def intercept_unary_unary(
+        self, continuation: _Continuation, client_call_details: Any, request: Any
+    ) -> Any:
+        details = client_call_details
+        sending = self._sending(_with_one, continuation, details, request)
+        if sending is None:
+            return await continuation(details, request)
+        served = waiting_caller()
+        facts = sending.route.facts(details.timeout)
+        call = self._engine.new_call(sending.binding, facts)
+        made = UnaryUnaryCall(call, sending, self._calls)
+        made.begin()
+        if served is not None:
+            served.adopt(made, self._calls.loop)
+        return made
+
+
+class _UnaryStream(_Intercepting, grpc.aio.UnaryStreamClientInterceptor):
+    """Protects unary-stream calls."""
+
+    streams = True
+
+    async def intercept_unary_stream(
+        self, continuation: _Continuation, client_call_details: Any, request: Any
+    ) -> Any:
+        details = client_call_details
+        sending = self._sending(with_request, continuation, details, request)
+        if sending is None:
+            return await continuation(details, request)
+        return begin_stream(UnaryStreamCall, sending, self._calls, details.timeout)
+
+
+class _StreamUnary(_Intercepting, grpc.aio.StreamUnaryClientInterceptor):
+    """Protects stream-unary calls."""
+
+    async def intercept_stream_unary(
+        self,
+        continuation: _Continuation,
+        client_call_details: Any,
+        request_iterator: Any,
+    ) -> Any:
+        details = client_call_details
+        sending = self._sending(with_requests, continuation, details, request_iterator)
+        if sending is None:
+            return await continuation(details, request_iterator)
+        return begin_upload(sending, self._calls, details.timeout)
+
+
+class _StreamStream(_Intercepting, grpc.aio.StreamStreamClientInterceptor):
+    """Protects stream-stream calls."""
+
+    streams = True
+
+    async def intercept_stream_stream(
+        self,
+        continuation: _Continuation,
+        client_call_details: Any,
+        request_iterator: Any,
+    ) -> Any:
+        details = client_call_details
+        sending = self._sending(with_requests, continuation, details, request_iterator)
+        if sending is None:
+            return await continuation(details, request_iterator)
+        return begin_stream(StreamStreamCall, sending, self._calls, details.timeout)
+
+
+def _with_one(
+    route: Route,
+    binding: Binding,
+    method: Callable[..., Any],
+    request: Any,
+    given: Given,
+    holding: Holding,
+) -> Sending:
+    if may_repeat(binding):
+        request = holding.hold(request)
+    return Sending(route, binding, method, request, given)
 
 
 def _redirect(continuation: _Continuation, details: Any) -> Callable[..., Any]:
@@ -112,36 +200,3 @@ def _redirect(continuation: _Continuation, details: Any) -> Callable[..., Any]:
         return continuation(changed, request)
 
     return enter
-
-
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
-    """Passes through."""
-
-    async def intercept_unary_stream(
-        self, continuation: _Continuation, client_call_details: Any, request: Any
-    ) -> Any:
-        return await continuation(client_call_details, request)
-
-
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
-    """Passes through."""
-
-    async def intercept_stream_unary(
-        self,
-        continuation: _Continuation,
-        client_call_details: Any,
-        request_iterator: Any,
-    ) -> Any:
-        return await continuation(client_call_details, request_iterator)
-
-
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
-    """Passes through."""
-
-    async def intercept_stream_stream(
-        self,
-        continuation: _Continuation,
-        client_call_details: Any,
-        request_iterator: Any,
-    ) -> Any:
-        return await continuation(client_call_details, request_iterator)

@@ -8,12 +8,21 @@ from typing import Any
 
 import grpc.aio
 
-from resilience.context import ambient_criticality, deadline_at, inbound
+from resilience.context import (
+    ambient_criticality,
+    deadline_at,
+    inbound,
+    waiting_caller,
+)
+from resilience.grpc.held import Holding
 from resilience.grpc.route import Route, is_native
 from resilience.grpc.sending import AS_GIVEN, Sending
 
+from .begin import begin_stream, begin_upload
 from .call import UnaryUnaryCall
 from .calls import Calls
+from .sending import with_request, with_requests
+from .stream import StreamStreamCall, UnaryStreamCall
 
 
 class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
@@ -24,10 +33,12 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
         inner: grpc.aio.UnaryUnaryMultiCallable,
         route: Route,
         calls: Calls,
+        holding: Holding,
     ) -> None:
         self._inner = inner
         self._route = route
         self._calls = calls
+        self._holding = holding
 
     def __call__(
         self,
@@ -50,19 +61,143 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
         if route.is_watched or binding.epoch != engine.epoch:
             binding = route.binding()
         given = (timeout, metadata, credentials, wait_for_ready, compression)
-        sending = Sending(route, binding, self._inner, request, given)
+        served = None
         if timeout is not None or binding.mode == "bypass":
             if is_native(binding, timeout):
+                sending = Sending(route, binding, self._inner, request, given)
                 native: grpc.aio.UnaryUnaryCall = sending.launch(AS_GIVEN)
                 return native
             facts = route.facts(timeout)
+            served = waiting_caller()
         else:
             is_plain = (
                 deadline_at.get() is None
                 and inbound.get() is None
                 and ambient_criticality.get() is None
             )
-            facts = route.plain if is_plain else route.facts(None)
+            facts = route.plain
+            if not is_plain:
+                facts, served = route.facts(None), waiting_caller()
+        if binding.policy.retry is not None and binding.mode == "enforce":
+            request = self._holding.hold(request)
+        sending = Sending(route, binding, self._inner, request, given)
         made = UnaryUnaryCall(engine.new_call(binding, facts), sending, self._calls)
         made.begin()
+        if served is not None:
+            served.adopt(made, self._calls.loop)
         return made
+
+
+class UnaryStreamMultiCallable(grpc.aio.UnaryStreamMultiCallable):
+    """One unary-stream method. Owned by one event loop."""
+
+    def __init__(
+        self,
+        inner: grpc.aio.UnaryStreamMultiCallable,
+        route: Route,
+        calls: Calls,
+        holding: Holding,
+    ) -> None:
+        self._inner = inner
+        self._route = route
+        self._calls = calls
+        self._holding = holding
+
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.UnaryStreamCall:
+        """Start the call and return its object at once."""
+        route = self._route
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        if is_native(binding, timeout):
+            plain = Sending(route, binding, self._inner, request, given)
+            native: grpc.aio.UnaryStreamCall = plain.launch(AS_GIVEN)
+            return native
+        sending = with_request(
+            route, binding, self._inner, request, given, self._holding
+        )
+        return begin_stream(UnaryStreamCall, sending, self._calls, timeout)
+
+
+class StreamUnaryMultiCallable(grpc.aio.StreamUnaryMultiCallable):
+    """One stream-unary method. Owned by one event loop."""
+
+    def __init__(
+        self,
+        inner: grpc.aio.StreamUnaryMultiCallable,
+        route: Route,
+        calls: Calls,
+        holding: Holding,
+    ) -> None:
+        self._inner = inner
+        self._route = route
+        self._calls = calls
+        self._holding = holding
+
+    def __call__(
+        self,
+        request_iterator: Any = None,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.StreamUnaryCall:
+        """Start the call and return its object at once."""
+        route = self._route
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        if is_native(binding, timeout):
+            plain = Sending(route, binding, self._inner, request_iterator, given)
+            native: grpc.aio.StreamUnaryCall = plain.launch(AS_GIVEN)
+            return native
+        sending = with_requests(
+            route, binding, self._inner, request_iterator, given, self._holding
+        )
+        return begin_upload(sending, self._calls, timeout)
+
+
+class StreamStreamMultiCallable(grpc.aio.StreamStreamMultiCallable):
+    """One stream-stream method. Owned by one event loop."""
+
+    def __init__(
+        self,
+        inner: grpc.aio.StreamStreamMultiCallable,
+        route: Route,
+        calls: Calls,
+        holding: Holding,
+    ) -> None:
+        self._inner = inner
+        self._route = route
+        self._calls = calls
+        self._holding = holding
+
+    def __call__(
+        self,
+        request_iterator: Any = None,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> grpc.aio.StreamStreamCall:
+        """Start the call and return its object at once."""
+        route = self._route
+        binding = route.binding()
+        given = (timeout, metadata, credentials, wait_for_ready, compression)
+        if is_native(binding, timeout):
+            plain = Sending(route, binding, self._inner, request_iterator, given)
+            native: grpc.aio.StreamStreamCall = plain.launch(AS_GIVEN)
+            return native
+        sending = with_requests(
+            route, binding, self._inner, request_iterator, given, self._holding
+        )
+        return begin_stream(StreamStreamCall, sending, self._calls, timeout)

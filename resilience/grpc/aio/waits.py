@@ -34,7 +34,10 @@ class LoopWaits:
         return self
 
     def at(
-        self, when: float, fn: Callable[[], None], dropped: Callable[[], None]
+        self,
+        when: float,
+        fn: Callable[[], None],
+        dropped: Callable[[], None] | None = None,
     ) -> Sleep:
         """Call *fn* at *when* by the engine's clock.
 
@@ -55,7 +58,9 @@ class Sleep:
 
     task: asyncio.Task[None]
 
-    def __init__(self, fn: Callable[[], None], dropped: Callable[[], None]) -> None:
+    def __init__(
+        self, fn: Callable[[], None], dropped: Callable[[], None] | None
+    ) -> None:
         self._fn: Callable[[], None] | None = fn
         self._dropped = dropped
 
@@ -72,7 +77,7 @@ class Sleep:
         try:
             await asleep(delay)
         except asyncio.CancelledError:
-            if self._fn is not None:
+            if self._fn is not None and self._dropped is not None:
                 self._dropped()
             raise
         fn, self._fn = self._fn, None

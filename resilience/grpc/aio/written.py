@@ -1,0 +1,125 @@
+"""Attempts that are written to, on plain channels: a message goes straight in.
+
+Whoever has a message writes it into the attempt that had all before it, in the same
+task, as with native calls. A later attempt is written what was kept first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+
+from .across import is_cancelling
+from .feed import KeptFeed
+
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Written(KeptFeed):
+    """The requests of one call on a plain channel. Owned by one event loop."""
+
+    _direct: Any = None
+    """The native call that was written everything up to now; None: none was."""
+    _replayer: asyncio.Task[None] | None = None
+
+    def attempt(self, number: int) -> Any:
+        """Begin anew; the attempt has no iterator."""
+        self._direct = None
+        return super().attempt(number)
+
+    def attend(self, native: Any, number: int) -> None:
+        """Write what was kept, before anything else."""
+        if self._buffer.end or self._ended:
+            replay = self._replay(native, number)
+            self._replayer = asyncio.get_running_loop().create_task(replay)
+        else:
+            self._direct = native
+        self._start_pump()
+
+    def attempt_over(self, number: int) -> None:
+        """Attempt *number* has ended: nothing is written into it any more."""
+        if number == self._number:
+            self._direct = None
+        super().attempt_over(number)
+
+    def end(self, *, cancelled: bool) -> None:
+        """The call is over."""
+        self._direct = None
+        super().end(cancelled=cancelled)
+
+    async def _send(self, message: Any) -> None:
+        native = self._direct
+        if native is not None and not self._buffer.retains:
+            await native.write(message)
+            return
+        position = self._keep(self._hold(message))
+        native = self._direct
+        if native is None or not await self._wrote(native, position):
+            await self._until_sent(position)
+            if self.call.done():
+                self.call.raise_end()
+
+    async def _wrote(self, native: Any, position: int) -> bool:
+        """Write straight into *native*; False: another attempt has to take it."""
+        number, task = self._number, asyncio.current_task()
+        cancels = 0 if task is None else task.cancelling()
+        try:
+            await native.write(self._buffer.at(position))
+        except asyncio.CancelledError:
+            if is_cancelling(task, cancels) or self.call.done():
+                raise
+            return False  # we stopped the attempt
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            if not self._buffer.retains:
+                raise
+            return False
+        except Exception:  # no message of this method: the caller hears it, as natively
+            if self._buffer.end == position + 1:
+                self._buffer.take_back()
+            raise
+        if self._number == number:
+            self._sent = position + 1
+            if not self._buffer.retains:
+                self._buffer.trim(self._sent)
+        return True
+
+    async def done_writing(self) -> None:
+        """Half-close the attempt, and each that follows."""
+        if self.call.done() or self._ended:
+            return
+        self._ended = True
+        native = self._direct
+        if native is not None:
+            try:
+                await native.done_writing()
+            except Exception:  # what fails there is the attempt, which says so itself
+                if not self._buffer.retains:
+                    raise
+
+    async def _replay(self, native: Any, number: int) -> None:
+        """Write what was kept into attempt *number*, until it has everything."""
+        buffer = self._buffer
+        try:
+            while self._number == number:
+                if self._sent < buffer.end:
+                    await native.write(buffer.at(self._sent))
+                    if self._number != number:
+                        return
+                    self._sent += 1
+                    if not buffer.retains:
+                        buffer.trim(self._sent)
+                    self._signal.wake()
+                    continue
+                self._direct = native
+                self._signal.wake()
+                if self._ended:
+                    await native.done_writing()
+                return
+        except asyncio.CancelledError:
+            return
+        except Exception:
+            _LOGGER.debug("attempt %d takes no more messages", number, exc_info=True)
