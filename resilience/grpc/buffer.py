@@ -34,7 +34,7 @@ class Buffer:
         """Make an empty buffer.
 
         Args:
-            size_of: the bytes of a message, about right.
+            size_of: the bytes of a message; below 0: a guess.
             max_bytes: what is kept at most; the message that passes it is the last.
             max_messages: the same in messages.
         """
@@ -46,7 +46,7 @@ class Buffer:
         """Messages that stood before the first that is kept."""
         self._bytes = 0
         self._newest = 0
-        """What the newest message was taken to weigh."""
+        """What the newest message weighs; below 0: it was guessed."""
         self.is_full = False
         """Did more go in than the bounds allow?"""
         self.retains = True
@@ -61,15 +61,25 @@ class Buffer:
         """The message at *position*, which is kept."""
         return self._kept[position - self._dropped]
 
-    def append(self, message: Any) -> None:
-        """Keep *message* as the newest."""
-        self._kept.append(message)
+    def append(self, message: Any) -> int:
+        """Keep *message* as the newest; returns its position."""
+        kept = self._kept
+        if self._newest < 0:
+            # Guessed, of a kind that cannot tell its size; serialised by now.
+            self._bytes += self._newest + abs(self._size_of(kept[-1]))
+        kept.append(message)
         if self.retains:
-            self._weigh()
+            self._newest = size = self._size_of(message)
+            self._bytes += abs(size)
+            if self._bytes > self._max_bytes or len(kept) > self._max_messages:
+                self.is_full = True
+        return self._dropped + len(kept) - 1
 
     def take_back(self) -> None:
         """Forget the newest message: it turned out to be none."""
         self._kept.pop()
+        self._bytes -= abs(self._newest)
+        self._newest = 0
 
     def skip(self) -> None:
         """Count one message that is not kept."""
@@ -79,23 +89,11 @@ class Buffer:
         """Drop what stands before *position*."""
         if position > self._dropped:
             del self._kept[: position - self._dropped]
+            self._newest = 0
             self._dropped = position
 
     def clear(self) -> None:
         """Keep nothing any more."""
         self.retains = False
+        self._newest = 0
         self._kept.clear()
-
-    def _weigh(self) -> None:
-        """Weigh the newest message, and the one before once more.
-
-        A message of a kind that cannot tell its size is known exactly only when it has
-        been serialised, as the one before has been by now.
-        """
-        kept = self._kept
-        if len(kept) > 1:
-            exact = self._size_of(kept[-2])
-            self._bytes += exact - self._newest
-        self._newest = self._size_of(kept[-1])
-        self._bytes += self._newest
-        self.is_full = self._bytes > self._max_bytes or len(kept) > self._max_messages

@@ -75,15 +75,17 @@ def snapshot(message: Any) -> Any:
 
 
 def size_of(message: Any) -> int:
-    """Bytes that *message*, held or a snapshot, takes in a buffer; about right."""
+    """Bytes that *message*, held or a snapshot, takes in a buffer; below 0: a guess."""
     if type(message) is Held:
         message = message.message if message.data is None else message.data
+    if type(message) is bytes:
+        return len(message)
     try:
-        if isinstance(message, (bytes, bytearray, str)):
+        if isinstance(message, (bytearray, str)):
             return len(message)
         return int(message.ByteSize())
     except Exception:  # noqa: BLE001 - no protobuf
-        return sys.getsizeof(message)
+        return -sys.getsizeof(message)
 
 
 class Holding:

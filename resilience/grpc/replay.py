@@ -50,6 +50,7 @@ class Replay:
         self.overflow = 0
         """The attempt that the overflow made the last; 0: none did."""
         self._reading = False
+        self._waiting = 0
         self._ended = False
         self._error: BaseException | None = None
         self._live: Requests | None = None
@@ -86,7 +87,7 @@ class Replay:
         if self._live is not None:
             self._live.is_over = True
             self._live = None
-            self._changed.notify_all()
+            self._notify_locked()
 
     def _trim_locked(self) -> None:
         live = self._live
@@ -117,7 +118,9 @@ class Replay:
                 if not self._reading:
                     self._reading = True
                     break
+                self._waiting += 1
                 self._changed.wait()
+                self._waiting -= 1
         return self._read(attempt)
 
     def _read(self, attempt: Requests) -> Any:
@@ -136,10 +139,10 @@ class Replay:
                 # Nobody will ask for it again.
                 self._buffer.skip()
                 attempt.position += 1
-                self._changed.notify_all()
+                self._notify_locked()
                 return message
             self._buffer.append(message)
-            self._changed.notify_all()
+            self._notify_locked()
             is_over, live = attempt.is_over, self._live
             if not is_over:
                 attempt.position += 1
@@ -149,6 +152,10 @@ class Replay:
         if is_over:
             raise StopIteration
         return message
+
+    def _notify_locked(self) -> None:
+        if self._waiting:
+            self._changed.notify_all()
 
     def _overflow(self, attempt: Requests) -> None:
         if not self.overflowed(attempt.number):
@@ -163,7 +170,7 @@ class Replay:
         with self._changed:
             self._reading = False
             self._ended, self._error = True, error
-            self._changed.notify_all()
+            self._notify_locked()
 
 
 class Requests:

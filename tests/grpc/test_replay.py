@@ -60,9 +60,9 @@ def test_the_buffer_is_bounded(messages, max_bytes, most):
     replay = replay_of(messages, max_bytes=max_bytes, max_messages=most)
     for _ in replay.attempt(1):
         if replay.overflow:
-            assert not replay._kept
-        assert len(replay._kept) <= most
-        assert sum(map(len, replay._kept)) <= max_bytes
+            assert not replay._buffer._kept
+        assert len(replay._buffer._kept) <= most
+        assert sum(map(len, replay._buffer._kept)) <= max_bytes
 
 
 def test_an_overflow_that_came_too_late_drops_nothing():
@@ -86,7 +86,7 @@ def test_nothing_is_kept_after_the_release():
     next(requests)
     replay.release()
     assert [*requests] == [b"b", b"c"]
-    assert not replay._kept
+    assert not replay._buffer._kept
 
 
 def test_the_end_of_the_call_keeps_nothing():
@@ -95,7 +95,7 @@ def test_the_end_of_the_call_keeps_nothing():
     requests = replay.attempt(1)
     next(requests)
     replay.end()
-    assert not replay._kept
+    assert not replay._buffer._kept
     assert list(requests) == []
 
 

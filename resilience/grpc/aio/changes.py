@@ -15,7 +15,7 @@ class Signal:
         self._waiters: list[asyncio.Future[None]] = []
 
     async def wait(self) -> None:
-        """Wait for the next `wake`; one waiter that is cancelled takes no other away."""
+        """Wait for the next `wake`; a waiter that is cancelled takes none away."""
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
         await waiter

@@ -107,6 +107,9 @@ class KeptFeed(Feed):
         self._sent = 0
         """Up to which position that attempt was fed."""
         self._ended = False
+        """Were all messages given?"""
+        self._is_over = False
+        """Is the call?"""
         self._pump: asyncio.Task[None] | None = None
 
     @property
@@ -138,6 +141,7 @@ class KeptFeed(Feed):
     def end(self, *, cancelled: bool) -> None:
         """The call is over: nobody waits, nothing is kept."""
         self._number = 0
+        self._is_over = True
         self._buffer.clear()
         if cancelled and self._pump is not None:
             self._pump.cancel()
@@ -149,10 +153,13 @@ class KeptFeed(Feed):
         Returns when the attempt that counts has taken it; it may be sent again.
         """
         if self.call.done():
-            raise asyncio.InvalidStateError(FINISHED)
+            self._refuse()
         if self._ended:
             raise asyncio.InvalidStateError(HALF_CLOSED)
         await self._send(message)
+
+    def _refuse(self) -> None:
+        raise asyncio.InvalidStateError(FINISHED)
 
     async def _send(self, message: Any) -> None:
         raise NotImplementedError
@@ -163,9 +170,9 @@ class KeptFeed(Feed):
 
     def _keep(self, message: Any) -> int:
         """Keep *message*; returns its position."""
-        position = self._buffer.end
-        self._buffer.append(message)
-        if self._buffer.retains and self._buffer.is_full:
+        buffer = self._buffer
+        position = buffer.append(message)
+        if buffer.is_full and buffer.retains:
             number = self._number
             if number and self.call.commit(number, answered=False):
                 self.release()
@@ -194,12 +201,12 @@ class KeptFeed(Feed):
         try:
             if isinstance(self.source, AsyncIterable):
                 async for message in self.source:
-                    if self.call.done():
+                    if self._is_over:
                         return
                     await self._send(message)
             else:
                 for message in self.source:
-                    if self.call.done():
+                    if self._is_over:
                         return
                     await self._send(message)
             await self.done_writing()

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .calls import Calls
     from .sending import StreamSending
 
-EOF: Any = grpc.aio.EOF
+EOF: Any = getattr(grpc.aio, "EOF", None)
+"""What `read` gives after the last message."""
 _WORDS = (CANCELLED, "Cancelled upon garbage collection!")
 """grpcio's own: a call that was cancelled on this side says so."""
 _PREMATURE = "Internal error from Core"

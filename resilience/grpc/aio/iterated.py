@@ -1,7 +1,7 @@
 """Attempts that iterate, where others stand between us and the wire.
 
-Interceptors must see an iterator, so each attempt gets one of its own over what is kept.
-It asks for a message only when its reader does.
+Interceptors must see an iterator, so each attempt gets one of its own over what is
+kept. It asks for a message only when its reader does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import AsyncIterable
 from typing import Any
 
-from .feed import FINISHED, KeptFeed
+import grpc
+
+from .feed import KeptFeed
 
 
 class Iterated(KeptFeed):
@@ -63,7 +65,13 @@ class Iterated(KeptFeed):
     async def _send(self, message: Any) -> None:
         await self._until_sent(self._add(message))
         if self.call.done():
-            raise asyncio.InvalidStateError(FINISHED)
+            self._refuse()
+
+    def _refuse(self) -> None:
+        error = self.call.error
+        if error is not None and not isinstance(error, grpc.RpcError):
+            raise error  # an inner interceptor's own comes through, as natively
+        super()._refuse()
 
     async def done_writing(self) -> None:
         """Readers come to their end."""

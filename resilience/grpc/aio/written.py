@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc
 
-from .across import is_cancelling
 from .feed import KeptFeed
 
 
@@ -52,40 +51,40 @@ class Written(KeptFeed):
         super().end(cancelled=cancelled)
 
     async def _send(self, message: Any) -> None:
-        native = self._direct
-        if native is not None and not self._buffer.retains:
+        native, buffer = self._direct, self._buffer
+        if not buffer.retains and native is not None:
             await native.write(message)
             return
-        position = self._keep(self._hold(message))
-        native = self._direct
-        if native is None or not await self._wrote(native, position):
-            await self._until_sent(position)
-            if self.call.done():
-                self.call.raise_end()
+        message = self._hold(message)
+        position = self._keep(message)
+        native, number = self._direct, self._number
+        if native is not None:
+            try:
+                await native.write(message)
+            except BaseException as error:
+                if not self._is_repeated(error, number, position):
+                    raise
+            else:
+                if self._number == number:
+                    self._sent = position + 1
+                    if not buffer.retains:
+                        buffer.trim(self._sent)
+                return
+        await self._until_sent(position)
+        if self.call.done():
+            self.call.raise_end()
 
-    async def _wrote(self, native: Any, position: int) -> bool:
-        """Write straight into *native*; False: another attempt has to take it."""
-        number, task = self._number, asyncio.current_task()
-        cancels = 0 if task is None else task.cancelling()
-        try:
-            await native.write(self._buffer.at(position))
-        except asyncio.CancelledError:
-            if is_cancelling(task, cancels) or self.call.done():
-                raise
-            return False  # we stopped the attempt
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            if not self._buffer.retains:
-                raise
-            return False
-        except Exception:  # no message of this method: the caller hears it, as natively
-            if self._buffer.end == position + 1:
-                self._buffer.take_back()
-            raise
-        if self._number == number:
-            self._sent = position + 1
-            if not self._buffer.retains:
-                self._buffer.trim(self._sent)
-        return True
+    def _is_repeated(self, error: BaseException, number: int, position: int) -> bool:
+        """A write into attempt *number* raised: will another attempt take it?"""
+        if isinstance(error, (grpc.RpcError, asyncio.InvalidStateError)):
+            return self._buffer.retains
+        if isinstance(error, asyncio.CancelledError):
+            # Of the attempt, by us; or of whoever writes.
+            task = asyncio.current_task()
+            return self._number != number and not (task and task.cancelling())
+        if self._buffer.end == position + 1:  # no message of this method
+            self._buffer.take_back()
+        return False
 
     async def done_writing(self) -> None:
         """Half-close the attempt, and each that follows."""
