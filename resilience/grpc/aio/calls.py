@@ -19,7 +19,11 @@ class Calls:
     """The calls of one channel under way. Owned by one event loop."""
 
     def __init__(
-        self, engine: PolicyEngine, loop: asyncio.AbstractEventLoop | None
+        self,
+        engine: PolicyEngine,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        hooks: bool = False,
     ) -> None:
         self._engine = engine
         self._loop = loop
@@ -27,6 +31,8 @@ class Calls:
         self.active: set[OuterCall] = set()
         """Kept here until they have ended, whoever else forgets them."""
         self.closing = False
+        self.hooks = hooks
+        """Are they made in grpcio's interceptor hooks?"""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -1,7 +1,7 @@
 """The engine behind grpcio's own asyncio interceptor hook.
 
-Nothing is awaited in the hook but grpcio's own start of the call: the hook returns our
-call object at once. The limits are in the docstring of `client_interceptors`.
+The hook awaits what one that passes through awaits, the start of the first attempt, and
+returns our call object then. The limits are in the docstring of `client_interceptors`.
 """
 
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class _Intercepting:
         self._engine = engine
         self._target = target
         self._routes: dict[Any, Route] = {}
-        self._calls = Calls(engine, None)
+        self._calls = Calls(engine, None, hooks=True)
 
     def _route(self, method: Any) -> Route:
         route = self._routes.get(method)
@@ -115,6 +115,7 @@ class _UnaryUnary(_Intercepting, grpc.aio.UnaryUnaryClientInterceptor):
         made.begin()
         if served is not None:
             served.adopt(made, self._calls.loop)
+        await made.entered()
         return made
 
 
@@ -130,7 +131,9 @@ class _UnaryStream(_Intercepting, grpc.aio.UnaryStreamClientInterceptor):
         sending = self._sending(with_request, continuation, details, request)
         if sending is None:
             return await continuation(details, request)
-        return begin_stream(UnaryStreamCall, sending, self._calls, details.timeout)
+        made = begin_stream(UnaryStreamCall, sending, self._calls, details.timeout)
+        await made.entered()
+        return made
 
 
 class _StreamUnary(_Intercepting, grpc.aio.StreamUnaryClientInterceptor):
@@ -146,7 +149,9 @@ class _StreamUnary(_Intercepting, grpc.aio.StreamUnaryClientInterceptor):
         sending = self._sending(with_requests, continuation, details, request_iterator)
         if sending is None:
             return await continuation(details, request_iterator)
-        return begin_upload(sending, self._calls, details.timeout)
+        made = begin_upload(sending, self._calls, details.timeout)
+        await made.entered()
+        return made
 
 
 class _StreamStream(_Intercepting, grpc.aio.StreamStreamClientInterceptor):
@@ -164,7 +169,9 @@ class _StreamStream(_Intercepting, grpc.aio.StreamStreamClientInterceptor):
         sending = self._sending(with_requests, continuation, details, request_iterator)
         if sending is None:
             return await continuation(details, request_iterator)
-        return begin_stream(StreamStreamCall, sending, self._calls, details.timeout)
+        made = begin_stream(StreamStreamCall, sending, self._calls, details.timeout)
+        await made.entered()
+        return made
 
 
 def _with_one(

@@ -1,7 +1,8 @@
 """Attempts that iterate, where others stand between us and the wire.
 
 Interceptors must see an iterator, so each attempt gets one of its own over what is
-kept. It asks for a message only when its reader does.
+kept. It asks for a message only when its reader does; what grpcio's interceptors make
+of `write` is asked for a message as soon as the one before was taken.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from typing import Any
 import grpc
 
 from .feed import KeptFeed
+
+
+_OF_WRITES = "_proxy_writes_as_request_iterator"
+"""By that name grpcio's intercepted calls iterate over what is written to them. They
+tell a writer that no more can be written only once that iterator was read to its end.
+"""
 
 
 class Iterated(KeptFeed):
@@ -35,10 +42,13 @@ class Iterated(KeptFeed):
     async def _read(self, handle: Any) -> None:
         """Read the application's iterator, one message each time one is wanted."""
         is_async = isinstance(self.source, AsyncIterable)
+        is_written = getattr(self.source, "__name__", "") == _OF_WRITES
         source = aiter(self.source) if is_async else iter(self.source)
         try:
             while True:
-                while not self._wanted:
+                while not self._wanted and (
+                    not is_written or self._sent < self._buffer.end
+                ):
                     if self.call.done():
                         return
                     await self._signal.wait()

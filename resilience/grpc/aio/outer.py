@@ -70,7 +70,13 @@ class OuterCall:
     _ended = False
     _locally_cancelled = False
     _reader: asyncio.Task[None] | None = None
+    _starting: Coroutine[Any, Any, None] | None = None
+    """The first attempt's way through inner interceptors, yet to be awaited."""
+    _is_entered = False
+    _entering: asyncio.Task[Any] | None = None
+    """The hook's task while it awaits that."""
     _stopped = 0
+    """The attempt that was cancelled on this side."""
     _callbacks: tuple[Callable[[Any], None], ...] = ()
 
     def __init__(self, call: Call, sending: Sending, calls: Calls) -> None:
@@ -129,7 +135,10 @@ class OuterCall:
             return
         if isinstance(native, CoroutineType):  # an interceptor's continuation
             work = self._enter(start.number, native)
-            self._reader = self._calls.loop.create_task(work)
+            if self._calls.hooks and not self._is_entered:
+                self._starting = work
+            else:
+                self._reader = self._calls.loop.create_task(work)
             return
         self.native = native
         self._attend(native)
@@ -137,12 +146,38 @@ class OuterCall:
     def _attend(self, native: Any) -> None:
         """The attempt *native* is under way: hear of its end."""
 
+    async def entered(self) -> None:
+        """Start the first attempt in the hook's own task, as a hook does natively.
+
+        Raises:
+            Exception: what an inner interceptor raised; no answer to be repeated.
+            asyncio.CancelledError: the call was cancelled, or its task, which does it.
+        """
+        self._is_entered = True
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            self._entering = asyncio.current_task()
+            await starting
+            self._entering = None
+        if self._locally_cancelled and self.native is None:
+            raise asyncio.CancelledError
+        error = self.error
+        if self._ended and error is not None and not isinstance(error, grpc.RpcError):
+            raise error
+
     async def _enter(self, number: int, starting: Coroutine[Any, Any, Any]) -> None:
         try:
             native = await starting
         except Exception as error:  # noqa: BLE001 - an inner interceptor's own
             if number == self.number:
                 self._attempt_failed(error)
+            return
+        except asyncio.CancelledError:
+            if self._stopped == number:  # by us
+                if self._entering is not None:
+                    self._entering.uncancel()
+            elif number == self.number:  # by an inner interceptor, or the hook's task
+                self._attempt_closed()
             return
         if number == self.number and not self._ended:
             self.native = native
@@ -170,6 +205,8 @@ class OuterCall:
         self._sending.attempt_over(number)
         if self.native is not None:
             self.native.cancel()
+        elif self._entering is not None:
+            self._entering.cancel()
         elif self._reader is not None:
             self._reader.cancel()
 

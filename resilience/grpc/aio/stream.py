@@ -45,6 +45,10 @@ class StreamResponse:
         if not flight.done():
             flight.abandon()
 
+    async def entered(self) -> None:
+        """Wait until the first attempt's interceptors have let it go."""
+        await self._flight.entered()
+
     # -- messages ------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Any]:
