@@ -1,6 +1,7 @@
 """The one timer thread: due functions in order, no thread before the first."""
 
 import threading
+import weakref
 
 import pytest
 
@@ -188,3 +189,36 @@ def test_close_drops_what_is_left(bench):
     bench.run(3.0)
 
     assert ["later"] == bench.ran
+
+
+def test_what_ran_is_not_kept(bench):
+    """What a function holds is let go when it has run, not when the next one does."""
+
+    class Held:
+        def __call__(self):
+            bench.ran.append("ran")
+
+    held, gone = Held(), threading.Event()
+    weakref.finalize(held, gone.set)
+    bench.timer.at(0.0, held)
+    del held
+
+    assert gone.wait(timeout=20)
+    assert ["ran"] == bench.ran
+
+
+def test_what_was_cancelled_is_not_kept(bench):
+    """A cancelled entry holds nothing, though it stays until it would be due."""
+
+    class Held:
+        def __call__(self):
+            pytest.fail("it was cancelled")
+
+    held, gone = Held(), threading.Event()
+    weakref.finalize(held, gone.set)
+    handle = bench.timer.at(3600.0, held, held)
+    del held
+    handle.cancel()
+
+    assert gone.is_set()
+    assert len(bench.timer) == 1

@@ -18,6 +18,8 @@ import pytest
 
 import resilience
 import resilience.grpc
+from tests.grpc.peers.attempts import Attempts
+from tests.grpc.peers.clients import Client, core_policy
 
 
 class Seen(NamedTuple):
@@ -168,6 +170,28 @@ def channel(server, engine):
 async def aio_channel(server, engine):
     async with grpc.aio.insecure_channel(server.address) as bare:
         yield resilience.grpc.aio.intercept_channel(bare, engine, target="cart")
+
+
+@pytest.fixture
+def attempts():
+    """A server that plays one function for each attempt, in any arity."""
+    with Attempts() as made:
+        yield made
+
+
+@pytest.fixture
+def make_client(attempts, make_engine):
+    """`make_client(style, "timeout: 1s")`: calls of one style under that policy."""
+    made = []
+
+    def make(style, more="", address=None, **others):
+        engine = make_engine(core_policy(more))
+        made.append(Client(style, address or attempts.address, engine, **others))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ ROWS = [
     Row("UNAVAILABLE", "Too many pings", "transport", "maybe"),
     Row("UNAVAILABLE", "Stream removed (ping timeout)", "transport", "maybe"),
     Row("UNAVAILABLE", f"Stream removed ({GOAWAY})", "transport", "no", "unprocessed"),
+    Row("UNAVAILABLE", "ipv4:10.0.0.1:443: subchannel lost all connections", "transport", "no", "unprocessed"),
     Row("UNAVAILABLE", f"Stream removed (Socket closed ({GOAWAY}))", "transport", "maybe"),
     Row("UNAVAILABLE", RST.format(7), "transport", "no", "unprocessed"),
     Row("INTERNAL", RST.format(2), "transport", "maybe"),

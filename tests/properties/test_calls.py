@@ -146,7 +146,7 @@ def replay(world, seed):
     for now, call_id, event in world.loop.log:
         call = calls.get(call_id)
         if call is None:
-            call = Call(binding, by_id[call_id].call._facts, call_id, rng)
+            call = Call(binding, by_id[call_id].call.facts, call_id, rng)
             calls[call_id] = call
         records += call.advance(event, now).records
     return records
