@@ -35,15 +35,21 @@ class CallbackThreads:
                 self._waiting.put(fn)
                 return
         try:
+            # In a list, or the thread would hold its first function to its end.
             threading.Thread(
-                target=self._work, args=(fn,), name="resilience-callbacks", daemon=True
+                target=self._work,
+                args=([fn],),
+                name="resilience-callbacks",
+                daemon=True,
             ).start()
         except RuntimeError:  # the interpreter is shutting down: none can be made
             fn()
 
-    def _work(self, fn: Callable[[], None]) -> None:
+    def _work(self, first: list[Callable[[], None]]) -> None:
+        fn = first.pop()
         while True:
             fn()
+            del fn  # while it waits, what that holds is nobody's
             with self._lock:
                 self._idle += 1
             try:

@@ -26,13 +26,14 @@ class Handle:
         cancelled: Callable[[], None] | None = None,
     ) -> None:
         self.fn: Callable[[], None] | None = fn
-        self.dropped = dropped
+        self.dropped: Callable[[], None] | None = dropped
         self._cancelled = cancelled
 
     def cancel(self) -> None:
         """Do not run it; harmless when it has run."""
         if self.fn is not None:
-            self.fn = None
+            # The heap keeps the entry until it is due; what it would do, it need not.
+            self.fn = self.dropped = None
             if self._cancelled is not None:
                 self._cancelled()
 
@@ -105,8 +106,9 @@ class Timer:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
         for handle in left:
-            if handle.fn is not None and handle.dropped is not None:
-                self._call(handle.dropped)
+            dropped = handle.dropped
+            if handle.fn is not None and dropped is not None:
+                self._call(dropped)
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -117,6 +119,7 @@ class Timer:
             if fn is None:
                 return
             self._call(fn)
+            del fn  # until the next is due, what it holds is nobody's
 
     def _call(self, fn: Callable[[], None]) -> None:
         try:

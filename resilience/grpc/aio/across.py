@@ -8,11 +8,13 @@ of one attempt cannot be taken back, so it commits the call to it.
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from .changes import Signal
+from .ends import End, end_of, read_now
 from .outer import OuterCall
 
 
@@ -36,6 +38,9 @@ class AcrossAttempts(OuterCall):
     """A call with a stream in it. Owned by one event loop."""
 
     _is_driven = True
+    _seen: tuple[int, End] | None = None
+    """The newest real status, and whose."""
+    _waiter: asyncio.Task[None] | None = None
     _sending: StreamSending
 
     def __init__(self, call: Call, sending: StreamSending, calls: Calls) -> None:
@@ -56,10 +61,26 @@ class AcrossAttempts(OuterCall):
         self._changed.wake()
 
     def _attend(self, native: Any) -> None:
+        native.add_done_callback(functools.partial(self._native_over, self.number))
         if self._feed is not None:
             self._feed.attend(native, self.number)
         super()._attend(native)
         self._changed.wake()
+
+    def _native_over(self, number: int, native: Any) -> None:
+        """Its status is there, so reading it does not wait."""
+        if number != self.number or self._ended:
+            return
+        if not read_now(native, functools.partial(self._has_ended, number, native)):
+            work = self._read_end(number, native)
+            self._waiter = self._calls.loop.create_task(work)
+
+    async def _read_end(self, number: int, native: Any) -> None:
+        self._has_ended(number, native, await end_of(native))
+
+    def _has_ended(self, number: int, native: Any, end: End | Exception) -> None:
+        if isinstance(end, End) and not end.is_premature:
+            self._seen = (number, end)
 
     def _end(self, *, cancelled: bool = False) -> None:
         super()._end(cancelled=cancelled)
@@ -77,6 +98,13 @@ class AcrossAttempts(OuterCall):
         """Attempt *number*, which is being launched, is the last."""
         if self._driver is not None:
             self._driver.committed(number, answered=False)
+
+    async def _status(self, name: str, otherwise: Any) -> Any:
+        await self._ending()
+        is_well = self.error is None and not self._locally_cancelled
+        if is_well and self._seen is not None and self._seen[0] == self.number:
+            return getattr(self._seen[1], name)
+        return await super()._status(name, otherwise)
 
     # -- the caller's side -------------------------------------------------------
 

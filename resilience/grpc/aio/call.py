@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import grpc.aio
 
 from resilience.core.event import AttemptDone
@@ -154,3 +155,13 @@ class StreamUnaryCall(
     StreamRequests, AcrossAttempts, UnaryResponse, grpc.aio.StreamUnaryCall
 ):
     """The same with streamed requests."""
+
+    def _attempt_failed(self, error: Exception) -> None:
+        seen = self._seen
+        if seen is not None and seen[0] == self.number:
+            if seen[1].is_local:
+                self._attempt_closed()
+                return
+            if seen[1].code is not grpc.StatusCode.OK:
+                error = seen[1].error()
+        super()._attempt_failed(error)

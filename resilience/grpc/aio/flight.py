@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,13 +19,14 @@ from resilience.core.outcome import OK, TIMED_OUT
 from resilience.drivers.idle import IdleWatch
 
 from .across import AcrossAttempts, is_cancelling
-from .outer import CANCELLED, late
+from .ends import End, end_of
+from .outer import late
 from .requests import StreamRequests
 
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from resilience.core.call import Call
 
@@ -35,12 +35,9 @@ if TYPE_CHECKING:
 
 EOF: Any = getattr(grpc.aio, "EOF", None)
 """What `read` gives after the last message."""
-_WORDS = (CANCELLED, "Cancelled upon garbage collection!")
-"""grpcio's own: a call that was cancelled on this side says so."""
-_PREMATURE = "Internal error from Core"
-"""What grpcio says of a call whose write failed, until the real status is there."""
 _STATUS_WAIT_S = 0.1
-"""For that status; far longer than it takes."""
+"""For the real status after a write that failed; far longer than it takes."""
+_STATUS_POLL_S = 0.002
 
 
 class StreamFlight(StreamRequests, AcrossAttempts):
@@ -54,7 +51,7 @@ class StreamFlight(StreamRequests, AcrossAttempts):
     holder: weakref.ref[Any] | None = None
     """What the caller holds."""
     _readers = 0
-    _kept_back: tuple[int, Any] | None = None
+    _kept_back: tuple[int, End | Exception] | None = None
     _late_details = ""
     _real_end: asyncio.Task[None] | None = None
 
@@ -144,53 +141,9 @@ class StreamFlight(StreamRequests, AcrossAttempts):
 
     # -- the driver's side -------------------------------------------------------
 
-    def _attend(self, native: Any) -> None:
-        over = functools.partial(self._native_over, self.number)
-        native.add_done_callback(over)
-        super()._attend(native)
-
-    def _native_over(self, number: int, native: Any) -> None:
-        """Its status is there, so reading it does not wait."""
-        if number != self.number or self._ended:
-            return
-        reading = self._end_of(native)
-        try:
-            reading.send(None)
-        except StopIteration as found:
-            self._over(number, native, found.value)
-        else:
-            reading.close()
-            work = self._read_end(number, native, self._end_of(native))
-            self._reader = self._calls.loop.create_task(work)
-
-    async def _read_end(
-        self, number: int, native: Any, reading: Coroutine[Any, Any, Any]
-    ) -> None:
-        self._over(number, native, await reading)
-
-    async def _end_of(self, native: Any) -> Any:
-        """How *native* ended: an error, `CANCELLED`, or None for well."""
-        try:
-            code = await native.code()
-            if code is grpc.StatusCode.OK:
-                return None
-            details = await native.details()
-            if code is grpc.StatusCode.CANCELLED and details in _WORDS:
-                return CANCELLED
-            headers = await native.initial_metadata()
-            trailers = await native.trailing_metadata()
-            debug = await native.debug_error_string()
-        except Exception as error:  # noqa: BLE001 - an inner interceptor's own
-            return error
-        return grpc.aio.AioRpcError(code, headers, trailers, details, debug)
-
-    def _over(self, number: int, native: Any, end: Any) -> None:
-        is_premature = (
-            isinstance(end, grpc.aio.AioRpcError)
-            and end.details() == _PREMATURE
-            and self._real_end is None
-        )
-        if is_premature:
+    def _has_ended(self, number: int, native: Any, end: End | Exception) -> None:
+        super()._has_ended(number, native, end)
+        if isinstance(end, End) and end.is_premature and self._real_end is None:
             work = self._read_real_end(number, native)
             self._real_end = self._calls.loop.create_task(work)
         elif self._readers:
@@ -202,20 +155,23 @@ class StreamFlight(StreamRequests, AcrossAttempts):
         """A write failed, for a reason that the status names as it comes."""
         loop = self._calls.loop
         until = loop.time() + _STATUS_WAIT_S
-        end: Any = await self._end_of(native)
-        while getattr(end, "details", str)() == _PREMATURE and loop.time() < until:
-            await asyncio.sleep(0.002)
-            end = await self._end_of(native)
-        self._over(number, native, end)
+        end = await end_of(native)
+        while isinstance(end, End) and end.is_premature and loop.time() < until:
+            await asyncio.sleep(_STATUS_POLL_S)
+            end = await end_of(native)
+        if self._seen is None or self._seen[0] != number:  # nobody heard of it yet
+            self._has_ended(number, native, end)
         self._real_end = None
 
-    def _settle(self, number: int, end: Any) -> None:
+    def _settle(self, number: int, end: End | Exception) -> None:
         if number != self.number or self._ended:
             return
-        if end is None:
-            self._done(OK)
-        elif end is not CANCELLED:
+        if not isinstance(end, End):
             self._attempt_failed(end)
+        elif end.code is grpc.StatusCode.OK:
+            self._done(OK)
+        elif not end.is_local:
+            self._attempt_failed(end.error())
         elif self._late_details:
             self.error = late(self._late_details)
             self._done(TIMED_OUT._replace(message=self._late_details))

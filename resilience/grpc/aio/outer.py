@@ -22,6 +22,7 @@ from resilience.core.outcome import TIMED_OUT, Outcome
 from resilience.drivers.callback import CallbackDriver
 from resilience.grpc.route import attach_report
 
+from .ends import CANCELLED
 from .rejected import AioGrpcRejected
 
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from .calls import Calls
 
 _LOGGER = logging.getLogger(__name__)
-CANCELLED = "Locally cancelled by application!"
-"""grpcio's own words."""
 CLOSED = Outcome("CANCELLED", "local", "maybe", message=CANCELLED)
 """An attempt that was cancelled on this side: by us, its channel, or its loop."""
 

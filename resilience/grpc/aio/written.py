@@ -42,13 +42,19 @@ class Written(KeptFeed):
     def attempt_over(self, number: int) -> None:
         """Attempt *number* has ended: nothing is written into it any more."""
         if number == self._number:
-            self._direct = None
+            self._leave()
         super().attempt_over(number)
 
     def end(self, *, cancelled: bool) -> None:
         """The call is over."""
-        self._direct = None
+        self._leave()
         super().end(cancelled=cancelled)
+
+    def _leave(self) -> None:
+        self._direct = None
+        replayer, self._replayer = self._replayer, None
+        if replayer is not None:
+            replayer.cancel()
 
     async def _send(self, message: Any) -> None:
         native, buffer = self._direct, self._buffer

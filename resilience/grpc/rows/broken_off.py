@@ -1,13 +1,22 @@
 """Ends of calls that were on their way: resets, goodbyes, garbled answers.
 
 Only GOAWAY below the stream's number and REFUSED_STREAM say that nothing was done
-(RFC 9113 §6.8, §8.7). Everything else may have been executed.
+(RFC 9113 §6.8, §8.7), and C-core of calls that it had not sent yet. Everything else may
+have been executed.
 """
 
 from .row import Row
 
 
 RESETS = (
+    # A call that waited for a free stream when the connection went away: never sent.
+    Row(
+        "UNAVAILABLE",
+        "subchannel lost all connections",
+        "transport",
+        "no",
+        unprocessed=True,
+    ),
     Row(
         "UNAVAILABLE",
         "GOAWAY received",
