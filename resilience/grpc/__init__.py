@@ -13,11 +13,13 @@ except ImportError as _error:
 
 from . import aio
 from .channel import intercept_channel
+from .channels import insecure_channel, options_for, secure_channel
 from .errors import ErrorMap, Failure
 from .interceptor import client_interceptor
 from .options import channel_options, native_retry_attempts
 from .rejected import GrpcRejected
 from .server import server_interceptor
+from .server_options import server_options
 
 
 __all__ = [
@@ -27,8 +29,12 @@ __all__ = [
     "aio",
     "channel_options",
     "client_interceptor",
+    "insecure_channel",
     "intercept_channel",
     "native_retry_attempts",
+    "options_for",
+    "secure_channel",
     "server_interceptor",
+    "server_options",
 ]
 del _grpc

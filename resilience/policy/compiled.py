@@ -60,8 +60,8 @@ def compile_policy(node: Node, protocol: str, mode: Mode) -> Compiled:
         idle_timeout_s=_seconds(node, "idle_timeout"),
         idempotency=_value(node, "idempotency"),
         criticality=_value(node, "criticality"),
-        retry_buffer_bytes=1 << 20,
-        retry_buffer_messages=1000,
+        retry_buffer_bytes=_buffer(node, "size"),
+        retry_buffer_messages=_buffer(node, "messages"),
         retry=_retry(node, protocol, mode),
         retry_budget=_budget(node, mode),
         breaker=_breaker(node, mode),
@@ -99,6 +99,11 @@ def _mechanism(node: Node, key: str, mode: Mode) -> tuple[Node, Mode] | None:
         return None
     own = cast("Mode", weaker(_value(found, "mode"), mode))
     return None if own == "bypass" else (found, own)
+
+
+def _buffer(node: Node, key: str) -> int:
+    found = node["retry_buffer"]
+    return cast("int", _value(found, key)) if isinstance(found, dict) else 0
 
 
 def _backoff(node: Node, over: Node | None = None) -> BackoffPolicy:

@@ -100,6 +100,8 @@ _RULE: Final[Values] = {
     "criticality": "critical",
     "retry": _RETRY,
     "retry_budget": _BUDGET,
+    # gRFC A6's per-RPC limit; the count bounds what small messages weigh beside it.
+    "retry_buffer": {"size": 1 << 20, "messages": 1000},
     "breaker": _BREAKER,
     "limiter": OFF,
     "hedging": OFF,
@@ -110,6 +112,36 @@ _RULE: Final[Values] = {
     "native_retries": {"max_attempts": 1},
     "owner": "",
     "profile": "none",
+}
+
+_KEEPALIVE: Final = {
+    # What gRFC A8 lets servers allow at least; they must be told to.
+    "time": 30.0,
+    "timeout": 10.0,
+    "without_calls": False,
+}
+
+_CHANNEL: Final[Values] = {
+    # Servers that were not told close connections that ping.
+    "keepalive": OFF,
+    "reconnect": {
+        # gRPC's own first wait is 1 s and its longest 2 minutes: too long to notice
+        # that a restarted server is back.
+        "initial_backoff": 0.5,
+        "max_backoff": 10.0,
+        "spread": 0.5,
+        # A black hole must not hold up the next address for gRPC's 20 s.
+        "connect_timeout": 5.0,
+    },
+    # One address gets everything under pick_first.
+    "load_balancing": "round_robin",
+    "health_check": OFF,
+    # gRPC's own.
+    "resolve_interval": 30.0,
+    "max_send_size": OFF,
+    "max_receive_size": 4 << 20,
+    "wait_for_ready": False,
+    "user_agent": "",
 }
 
 _PROTOCOL: Final[Mapping[str, Values]] = {
@@ -166,7 +198,11 @@ _CLIENT_CONFIG: Final = {"retry": {"max_attempts": 100}, "retry_budget": OFF}
 EDITIONS: Final = (FIRST,)
 """Names of all editions, oldest first."""
 
-TURNED_ON: Final[Values] = {"limiter": _LIMITER, "hedging": _HEDGING}
+TURNED_ON: Final[Values] = {
+    "limiter": _LIMITER,
+    "hedging": _HEDGING,
+    "keepalive": _KEEPALIVE,
+}
 """What mechanisms that are off in the edition start from when a file turns them on."""
 
 BREAKER_GROWTH: Final = {"jitter": True, "growing": True, "early_decision": True}
@@ -180,6 +216,11 @@ EXPECTED_NATIVE_ATTEMPTS: Final = 5
 def rule_values() -> Values:
     """Return the values that hold for every call of any protocol."""
     return _RULE
+
+
+def channel_values() -> Values:
+    """Return the values that hold for every gRPC channel."""
+    return _CHANNEL
 
 
 def protocol_values(protocol: str) -> Values:

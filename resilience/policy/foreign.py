@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from . import sizes
+
 
 Say = Callable[[str], str]
 
@@ -38,6 +40,14 @@ def _milliseconds(text: str) -> str:
 
 def _calls(text: str) -> str:
     return f"{text} calls" if re.fullmatch(r"\d+", text) else text
+
+
+def _bytes(text: str) -> str:
+    return sizes.show(int(text)) if re.fullmatch(r"[1-9]\d{0,9}", text) else text
+
+
+def _buffer(text: str) -> str:
+    return f"{{size: {_bytes(text)}}}"
 
 
 def _codes(text: str) -> str:
@@ -89,6 +99,26 @@ WORDS: Final[dict[str, tuple[str, Say]]] = {
     "percentcanretry": ("ratio", _same),
     "minretriespersecond": ("min_per_second", _same),
     "minretrypersecond": ("min_per_second", _same),
+    # streams and channels
+    "perrpcbufferlimit": ("retry_buffer", _buffer),
+    "perrpcretrybuffersize": ("retry_buffer", _buffer),
+    "maxretrybuffersize": ("retry_buffer", _buffer),
+    "keepalivetimems": ("time", _milliseconds),
+    "keepalivetimeoutms": ("timeout", _milliseconds),
+    "permitwithoutstream": ("without_calls", _same),
+    "permitkeepalivewithoutcalls": ("without_calls", _same),
+    "keepalivepermitwithoutcalls": ("without_calls", _same),
+    "loadbalancingpolicy": ("load_balancing", _same),
+    "loadbalancingconfig": ("load_balancing", _same),
+    "lbpolicy": ("load_balancing", _same),
+    "lbpolicyname": ("load_balancing", _same),
+    "maxreconnectbackoffms": ("max_backoff", _milliseconds),
+    "initialreconnectbackoffms": ("initial_backoff", _milliseconds),
+    "healthcheckconfig": ("health_check", _same),
+    "maxreceivemessagelength": ("max_receive_size", _bytes),
+    "maxsendmessagelength": ("max_send_size", _bytes),
+    "maxresponsemessagebytes": ("max_receive_size", _bytes),
+    "maxrequestmessagebytes": ("max_send_size", _bytes),
     # about breakers
     "failureratethreshold": ("failure_ratio", _share),
     "failurethreshold": ("failure_ratio", _share),

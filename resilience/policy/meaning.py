@@ -28,6 +28,7 @@ def check(document: Document) -> None:
         if not is_map(section):
             continue
         _modes(document, protocol, section)
+        _channel(document, (protocol, "channel"), section.get("channel"))
         _rule(document, (protocol, "all"), section.get("all"), protocol)
         groups = ("targets", "methods") if protocol == "grpc" else ("operations",)
         for group in groups:
@@ -39,6 +40,15 @@ def check(document: Document) -> None:
                 if group != "targets":
                     _pattern(document, path, protocol, key)
                 _rule(document, path, rule, protocol)
+                if group == "targets" and is_map(rule):
+                    _channel(document, (*path, "channel"), rule.get("channel"))
+
+
+def _channel(document: Document, path: Key, channel: object) -> None:
+    reconnect = channel.get("reconnect") if is_map(channel) else None
+    if is_map(reconnect):
+        here = (*path, "reconnect")
+        _order(document, here, reconnect, "initial_backoff", "max_backoff")
 
 
 def _modes(document: Document, protocol: str, section: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from .scalars import (
     Multiplier,
     Ratio,
     RatioAbove0,
+    Size,
     Switchable,
     Tokens,
     Window,
@@ -117,6 +118,16 @@ class RetryBudget(Part):
                 if not written.keys().isdisjoint(knobs):
                     return {**written, "kind": kind}
         return written
+
+
+class RetryBuffer(Part):
+    """What is kept of streamed requests, so that they can be sent again."""
+
+    size: Size = UNSET
+    """Bytes of one call that are kept at most, such as `1MiB`; the attempt that sends
+    more is the last."""
+    messages: Count = UNSET
+    """The same in messages, 1 or more."""
 
 
 class Breaker(Part):

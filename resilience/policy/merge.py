@@ -93,8 +93,27 @@ def effective(
                 _put_section_mode(node, source, protocol, level)
             rule = source.rule(*path)
             if rule is not None:
+                if path[1:2] == ("targets",):
+                    rule = {key: rule[key] for key in rule if key != "channel"}
                 if path == ("all",) and protocol != "grpc":
                     rule = _without_grpc_codes(rule)
+                _put(node, rule, defaults, _where(source, path), level)
+    return node
+
+
+def effective_channel(sources: Iterable[Source], name: str) -> Node:
+    """Return every value that holds for the channels of one gRPC target."""
+    edition = f"edition {editions.FIRST}"
+    node: Node = {}
+    _put(node, editions.channel_values(), {}, lambda _: edition, 0)
+    defaults = dict(node)
+    _put(defaults, editions.TURNED_ON, {}, lambda _: edition, 0)
+    written = list(sources)
+    places: list[Path] = [("grpc", "channel"), ("grpc", "targets", name, "channel")]
+    for level, path in enumerate(places, start=1):
+        for source in written:
+            rule = source.rule(*path)
+            if rule is not None:
                 _put(node, rule, defaults, _where(source, path), level)
     return node
 

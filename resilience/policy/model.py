@@ -17,8 +17,10 @@ from .mechanisms import (
     Part,
     Retry,
     RetryBudget,
+    RetryBuffer,
 )
 from .scalars import NATIVE, LengthOrOff, Line, Mode, Switchable, TargetName, Version
+from .transport import Channel
 
 
 class Rule(Part):
@@ -46,6 +48,8 @@ class Rule(Part):
     """Retries of one call; `off`: one attempt."""
     retry_budget: Annotated[RetryBudget, *Switchable] = UNSET
     """Retries of all calls together; `off`: bounded by `retry` only."""
+    retry_buffer: Annotated[RetryBuffer, *Switchable] = UNSET
+    """gRPC: streamed requests kept for a repeat; `off`: none are."""
     breaker: Annotated[Breaker, *Switchable] = UNSET
     """Circuit breaker; `off`: none."""
     limiter: Annotated[Limiter, *Switchable] = UNSET
@@ -72,6 +76,13 @@ class AwsRule(Rule):
     configuration, or the edition's."""
 
 
+class TargetRule(Rule):
+    """A rule for one gRPC target."""
+
+    channel: Channel = UNSET
+    """How channels to this target connect, where that differs."""
+
+
 class GrpcSection(Part):
     """Rules for gRPC."""
 
@@ -79,7 +90,9 @@ class GrpcSection(Part):
     """Mode of all gRPC calls."""
     all: Rule = UNSET
     """Every gRPC call."""
-    targets: dict[TargetName, Rule] = UNSET
+    channel: Channel = UNSET
+    """How channels made by `insecure_channel` and `secure_channel` connect."""
+    targets: dict[TargetName, TargetRule] = UNSET
     """Name given to `intercept_channel` -> its rule."""
     methods: dict[str, Rule] = UNSET
     """`package.Service/Method` or `package.Service/*` -> its rule."""

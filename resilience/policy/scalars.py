@@ -26,8 +26,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from . import durations
+from . import durations, sizes
 from .words import DIMENSIONS, OFF, ON, Calls, Switch
+
+
+_LEAST_KEEPALIVE_S: Final = 10.0
+"""C-core takes less for this (gRFC A8)."""
 
 
 def refuse(code: LiteralString, message: str, hint: str = "") -> NoReturn:
@@ -121,6 +125,39 @@ def _number(low: float, high: float) -> Callable[[object], float]:
         return float(value)
 
     return read
+
+
+def _size(value: object) -> int:
+    try:
+        return sizes.parse(value)
+    except sizes.SizeError as error:
+        refuse(error.code, error.message, error.hint)
+
+
+def _size_or_off(value: object) -> int | Switch:
+    if is_off(value):
+        return OFF
+    if value in ("none", "never", "infinite", "unlimited", "inf", -1):
+        refuse("not-a-size", "no limit is written `off`", "write `off`")
+    return _size(value)
+
+
+def _keepalive_time(value: object) -> float:
+    seconds = _length(value)
+    if seconds < _LEAST_KEEPALIVE_S:
+        text = "servers take pings more often than every 10s for an attack"
+        refuse("out-of-range", text, "write `10s` or more")
+    return seconds
+
+
+def _health_check(value: object) -> str | Switch:
+    if is_off(value):
+        return OFF
+    if is_on(value):
+        return ON
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]{0,254}", value):
+        return value
+    refuse("bad-text", "a service name such as `shop.Cart`, `on` or `off` goes here")
 
 
 def _delay(value: object) -> float | str:
@@ -224,6 +261,27 @@ LengthOrOff: TypeAlias = Annotated[
     float | Switch,
     PlainValidator(_length_or_off),
     WithJsonSchema({"anyOf": [_TIME, _NO]}),
+]
+_SIZE: Final = {
+    "type": "string",
+    "pattern": sizes.PATTERN,
+    "examples": ["512KiB", "4MiB"],
+}
+Size: TypeAlias = Annotated[int, PlainValidator(_size), WithJsonSchema(_SIZE)]
+SizeOrOff: TypeAlias = Annotated[
+    int | Switch,
+    PlainValidator(_size_or_off),
+    WithJsonSchema({"anyOf": [_SIZE, _NO]}),
+]
+KeepaliveTime: TypeAlias = Annotated[
+    float, PlainValidator(_keepalive_time), WithJsonSchema(_TIME)
+]
+HealthCheck: TypeAlias = Annotated[
+    str | Switch,
+    PlainValidator(_health_check),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"enum": ["on", "off", True, False]}]}
+    ),
 ]
 Window: TypeAlias = Annotated[
     float | Calls,

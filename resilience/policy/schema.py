@@ -21,6 +21,10 @@ _PARTS: Final = {
     "Breaker": "breaker",
     "Limiter": "limiter",
     "Hedging": "hedging",
+    "RetryBuffer": "retry_buffer",
+    "Channel": "channel",
+    "Keepalive": "keepalive",
+    "Reconnect": "reconnect",
 }
 """Class of the model -> key of its built-in values."""
 
@@ -28,13 +32,19 @@ _PARTS: Final = {
 def json_schema() -> dict[str, Any]:
     """Return the schema as plain data (draft 2020-12)."""
     made = Policy.model_json_schema()
-    values = {**editions.rule_values(), **editions.TURNED_ON}
+    channel = editions.channel_values()
+    values = {
+        "channel": channel,
+        **channel,
+        **editions.rule_values(),
+        **editions.TURNED_ON,
+    }
     parts = made["$defs"]
     for name, key in _PARTS.items():
         built_in = values[key]
         if is_map(built_in):
             _describe(parts[name], built_in)
-    for name in ("Rule", "AwsRule"):
+    for name in ("Rule", "AwsRule", "TargetRule"):
         _describe(parts[name], editions.rule_values())
     for part in (made, *parts.values()):
         _tidy(part)

@@ -9,18 +9,19 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from resilience.core.policy import CallPolicy
 from resilience.core.record import Mode
 from resilience.core.target import Protocol
 
-from . import editions
+from . import editions, sizes
+from .channel import ChannelPolicy, compile_channel
 from .compiled import Compiled, compile_policy
 from .durations import show
-from .merge import Cell, Node, Source, effective, leaves
+from .merge import Cell, Node, Source, effective, effective_channel, leaves
 from .narrowing import is_list, is_map
-from .words import KEYS_OF_BUDGET, MODES, TIMES, Calls, Switch
+from .words import KEYS_OF_BUDGET, MODES, SIZES, TIMES, Calls, Switch
 
 
 _CACHED: Final = 4096
@@ -108,7 +109,24 @@ class PolicyTable:
             text = text_of(path[-1], cell.value)
             note = notes.get(path, "")
             result.append(Leaf(".".join(path), text, cell.source, note))
+        if protocol == "grpc":
+            result += self._channel_leaves(name)
         return result
+
+    def channel_for(self, name: str) -> ChannelPolicy:
+        """Return how channels connect to the gRPC target *name*."""
+        return compile_channel(effective_channel(self.texts, name))
+
+    def _channel_leaves(self, name: str) -> list[Leaf]:
+        """The values of a target's channels, once any is written."""
+        node = effective_channel(self.texts, name)
+        found = [
+            (Leaf(".".join(("channel", *path)), text, cell.source), cell.level)
+            for path, cell in leaves(node)
+            for text in (text_of(path[-1], cell.value),)
+        ]
+        is_written = any(level for _, level in found)
+        return [leaf for leaf, _ in found] if is_written else []
 
     def written_methods(self) -> list[tuple[Protocol, str]]:
         """Return the protocol and pattern of every rule written for a method."""
@@ -194,7 +212,7 @@ def make_table(texts: Sequence[Source], notices: Sequence[str] = ()) -> PolicyTa
     )
 
 
-def text_of(key: str, value: object) -> str:
+def text_of(key: str, value: Any) -> str:
     """Return *value* as one would write it in a policy under *key*."""
     if isinstance(value, Switch):
         return value.value
@@ -206,7 +224,7 @@ def text_of(key: str, value: object) -> str:
         return f"[{', '.join(map(str, value))}]"
     if isinstance(value, float):
         return show(value, digits=12) if key in TIMES else f"{value:.12g}"
-    return str(value)
+    return sizes.show(value) if key in SIZES else str(value)
 
 
 def _is_idle(node: Node, path: tuple[str, ...], protocol: str) -> bool:

@@ -82,9 +82,15 @@ TIMES: Final = frozenset(
         "probe_timeout",
         "ramp",
         "hedging_delay",
+        "time",
+        "connect_timeout",
+        "resolve_interval",
     }
 )
 """Keys whose number is a length of time, in seconds once read."""
+
+SIZES: Final = frozenset({"size", "max_send_size", "max_receive_size"})
+"""Keys whose number is a size, in bytes once read."""
 
 
 class Calls(NamedTuple):

@@ -5,6 +5,7 @@ import pytest
 from resilience.policy import foreign
 from resilience.policy.mechanisms import Breaker, Hedging, Limiter, Retry, RetryBudget
 from resilience.policy.model import AppSection, GrpcSection, Overlay, Rule
+from resilience.policy.transport import Channel, Keepalive, Reconnect
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,8 @@ def test_unknown_word():
 
 def test_every_hint_names_a_key():
     """Each word in the table leads to a key that exists."""
-    parts = (Retry, RetryBudget, Breaker, Limiter, Hedging, Rule, Overlay)
+    rules = (Retry, RetryBudget, Breaker, Limiter, Hedging, Rule, Overlay)
+    parts = (*rules, Channel, Keepalive, Reconnect)
     known = {
         key for part in (*parts, GrpcSection, AppSection) for key in part.model_fields
     }

@@ -1,0 +1,79 @@
+"""What holds for the channels of one target, compiled: no text, units or `off` left."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from .merge import Cell, Node
+from .words import OFF, ON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelPolicy:
+    """How channels of one target connect. Times in seconds, sizes in bytes."""
+
+    keepalive_time_s: float | None
+    """None: no pings."""
+    keepalive_timeout_s: float
+    keepalive_without_calls: bool
+    initial_backoff_s: float
+    max_backoff_s: float
+    spread: float
+    """Share around both from which each channel draws its own, 0 to 1."""
+    connect_timeout_s: float
+    load_balancing: str
+    """`round_robin` or `pick_first`."""
+    health_check: str | None
+    """Service name, empty for the whole server; None: no health checks."""
+    resolve_interval_s: float
+    max_send_bytes: int | None
+    """None: no limit."""
+    max_receive_bytes: int | None
+    """None: no limit."""
+    wait_for_ready: bool
+    user_agent: str
+
+
+# Any: the type of a cell was checked when the text was read.
+def compile_channel(node: Node) -> ChannelPolicy:
+    """Return what the effective values of a channel stand for."""
+    keepalive = node["keepalive"]
+    pings = keepalive if isinstance(keepalive, dict) else {}
+    reconnect = cast("Node", node["reconnect"])
+    initial_s, max_s = (
+        _value(reconnect, "initial_backoff"),
+        _value(reconnect, "max_backoff"),
+    )
+    health = _value(node, "health_check")
+    return ChannelPolicy(
+        keepalive_time_s=_value(pings, "time") if pings else None,
+        keepalive_timeout_s=_value(pings, "timeout") if pings else 0.0,
+        keepalive_without_calls=bool(pings) and _value(pings, "without_calls"),
+        # An inherited one gives way, whichever was written nearer.
+        initial_backoff_s=min(initial_s, max_s) if _wins(reconnect) else initial_s,
+        max_backoff_s=max_s if _wins(reconnect) else max(initial_s, max_s),
+        spread=_value(reconnect, "spread"),
+        connect_timeout_s=_value(reconnect, "connect_timeout"),
+        load_balancing=_value(node, "load_balancing"),
+        health_check=None if health is OFF else "" if health is ON else health,
+        resolve_interval_s=_value(node, "resolve_interval"),
+        max_send_bytes=_size(node, "max_send_size"),
+        max_receive_bytes=_size(node, "max_receive_size"),
+        wait_for_ready=_value(node, "wait_for_ready"),
+        user_agent=_value(node, "user_agent"),
+    )
+
+
+def _wins(reconnect: Node) -> bool:
+    """Was `max_backoff` written nearer than `initial_backoff`?"""
+    low = cast("Cell", reconnect["initial_backoff"])
+    high = cast("Cell", reconnect["max_backoff"])
+    return high.level >= low.level
+
+
+def _value(node: Node, key: str) -> Any:
+    return cast("Cell", node[key]).value
+
+
+def _size(node: Node, key: str) -> int | None:
+    found = _value(node, key)
+    return None if found is OFF else cast("int", found)
