@@ -54,7 +54,8 @@ so only idempotent methods are repeated after it |
     | `with_call` | its call object is grpcio's incomplete one |
     | errors while starting `.future()` or a stream | grpcio hides them as `INTERNAL` |
     | each attempt | makes a new inner multicallable (grpcio does) |
-    | another framework's continuation | passes through, a notice says so |
+    | another framework's continuation of a call with one answer | passes through, a \
+notice says so |
 
     Args:
         engine: shared by all channels and clients of the process.

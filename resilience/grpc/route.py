@@ -21,6 +21,7 @@ from resilience.report import attach, of_call
 
 from . import extract
 from .idempotency import Undeclared, declared
+from .tracing import tracing_of
 
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Route:
         "last",
         "plain",
         "target",
+        "tracing",
         "witness",
     )
 
@@ -75,6 +77,8 @@ class Route:
         """The facts of a call without a timeout or a deadline; *streams*: the answer
         is a stream."""
         self._timed: dict[float, Facts] = {}
+        self.tracing = tracing_of(engine, self.target)
+        """Who is told of attempts that start; None: nobody wants to hear."""
         self.last = engine.bind(self.target)
         """The binding of the call before; calls check its epoch themselves."""
         self._undeclared = undeclared
@@ -82,7 +86,7 @@ class Route:
             undeclared.add(self.target.full_method, self.last, self.plain.declared)
             # An epoch that never is: the first call asks for a binding, and is heard.
             self.last = replace(self.last, epoch=-1)
-        self.is_watched = engine._control is not None
+        self.is_watched = engine.is_controlled
         """Is there a control file, to be looked at by every call?"""
 
     def binding(self) -> Binding:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from resilience.core.binding import Binding
     from resilience.core.call import Call
     from resilience.core.outcome import Outcome
+    from resilience.telemetry.spans import CallSpans
 
     from .route import Route
 
@@ -44,14 +45,15 @@ class Sending:
     """
 
     __slots__ = (
-        "_method",
         "_request",
         "binding",
         "call",
+        "entry",
         "given",
         "key",
         "limit",
         "route",
+        "spans",
     )
 
     call: Call
@@ -59,6 +61,8 @@ class Sending:
     limit: float | None
     """The newest attempt's timeout in seconds."""
     key: str
+    spans: CallSpans | None
+    """The call's, once its first attempt was told of; None: it is not traced."""
 
     def __init__(
         self,
@@ -70,17 +74,15 @@ class Sending:
     ) -> None:
         self.route = route
         self.binding = binding
-        self._method = method
+        self.entry = method
+        """The native entry point."""
         self._request = request
         self.given = given
 
     def launch(self, start: StartAttempt) -> Any:
-        """Call the native entry point for the attempt that *start* describes.
-
-        No more arguments are given than the caller gave: not every channel knows the
-        newer ones (grpcio-testing's does not).
-        """
-        timeout, metadata, credentials, wait_for_ready, compression = self.given
+        """Call the native entry point for the attempt that *start* describes."""
+        given = self.given
+        timeout, metadata = given[0], given[1]
         number, limit = start
         if number:
             binding = self.binding
@@ -96,15 +98,24 @@ class Sending:
                 elif metadata is not None and hasattr(metadata, "__next__"):
                     metadata = self._kept(metadata)
             self.limit = timeout
+            tracing = self.route.tracing
+            if tracing is not None:
+                return tracing.launch(self, number, timeout, metadata)
+        return self.enter(self.request(number), timeout, metadata)
+
+    def enter(self, request: Any, timeout: float | None, metadata: Any) -> Any:
+        """Call the native entry point.
+
+        No more arguments are given than the caller gave: not every channel knows the
+        newer ones (grpcio-testing's does not).
+        """
+        _, _, credentials, wait_for_ready, compression = self.given
         if wait_for_ready is None and compression is None:
-            return self._method(
-                self.request(number),
-                timeout=timeout,
-                metadata=metadata,
-                credentials=credentials,
+            return self.entry(
+                request, timeout=timeout, metadata=metadata, credentials=credentials
             )
-        return self._method(
-            self.request(number),
+        return self.entry(
+            request,
             timeout=timeout,
             metadata=metadata,
             credentials=credentials,

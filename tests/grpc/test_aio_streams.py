@@ -6,6 +6,7 @@ interceptors themselves.
 
 import asyncio
 import gc
+import socket
 import threading
 import weakref
 
@@ -348,6 +349,20 @@ async def test_a_source_is_asked_for_no_more_than_is_sent(channel, peer):
     assert [each async for each in reading] == [b"a", b"a"]
 
 
+async def test_a_write_into_an_attempt_that_is_cut_goes_on(plain, peer):
+    """Also one that waits for its connection, which natively nothing would end."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        async with grpc.aio.insecure_channel(address) as bare:
+            engine = resilience.PolicyEngine.from_text(named("cut"))
+            channel = resilience.grpc.aio.intercept_channel(bare, engine, target="t")
+            call = channel.stream_stream("/shop.Cart/Slowss")(wait_for_ready=True)
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call.write(b"a")
+            assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            engine.close()
+
+
 async def test_styles_are_not_mixed(plain):
     """As natively: an iterator or `write`, iteration or `read`."""
     call = start(plain, "stream_stream")
@@ -403,6 +418,8 @@ class _Giving(grpc.aio.UnaryStreamClientInterceptor):
         return await continuation(details, request)
 
 
+# Older grpcio calls raise again when they are collected, with or without us.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError])
 async def test_what_an_inner_interceptor_raises_comes_through(peer, engine, kind):
     """It is no answer to be repeated, nor does anybody wait for ever."""
@@ -412,6 +429,9 @@ async def test_what_an_inner_interceptor_raises_comes_through(peer, engine, kind
         with pytest.raises(kind):
             await answers(start(bare, "unary_stream"))
         assert peer.seen == []
+    for _ in range(5):
+        await asyncio.sleep(0)
+        gc.collect()
 
 
 async def test_a_status_that_an_inner_interceptor_raises_is_repeated(peer, engine):

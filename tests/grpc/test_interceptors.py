@@ -90,8 +90,8 @@ def test_the_blocking_interceptor_rejects(intercepted, engine):
         intercepted.unary_unary(GET).future(b"a").result()
 
 
-def test_the_other_arities_pass(intercepted):
-    """Streams go through the interceptor untouched."""
+def test_streams_give_what_bare_ones_give(intercepted):
+    """Every arity goes through the interceptor with all of its messages."""
     listed = list(intercepted.unary_stream("/shop.Cart/List")(b"a"))
     summed = intercepted.stream_unary("/shop.Cart/Sum")(iter([b"a", b"b"]))
     chatted = list(intercepted.stream_stream("/shop.Cart/Chat")(iter([b"a", b"b"])))

@@ -110,6 +110,8 @@ class KeptFeed(Feed):
         """Were all messages given?"""
         self._is_over = False
         """Is the call?"""
+        self._refused: tuple[int, Exception] | None = None
+        """A position, and why what stood there cannot be sent."""
         self._pump: asyncio.Task[None] | None = None
 
     @property
@@ -179,9 +181,16 @@ class KeptFeed(Feed):
         return position
 
     async def _until_sent(self, position: int) -> None:
-        """Wait until an attempt has taken what stands at *position*, or the end."""
+        """Wait until an attempt has taken what stands at *position*, or the end.
+
+        Raises:
+            Exception: it is no message of this method; what the serializer raised.
+        """
         try:
             while self._sent <= position or not self._number:
+                if self._refused is not None and self._refused[0] == position:
+                    error, self._refused = self._refused[1], None
+                    raise error
                 if self.call.done():
                     return
                 await self._signal.wait()

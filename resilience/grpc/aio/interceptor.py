@@ -42,6 +42,8 @@ def client_interceptors(
     | all arities | protected |
     | connectivity | not visible: a refusal counts as "may have reached the server", \
 so only idempotent methods are repeated after it |
+    | request messages | protobuf messages are copied, so that a repeat sends what was \
+meant; other kinds are not copied: do not change them after the call |
     | cancelling early, `done()`, `time_remaining()` | grpcio's own call object \
 around ours lags or lacks them |
     | giving up on `code()` early | grpcio may cancel the call |

@@ -346,9 +346,10 @@ class OuterCall:
     async def _status(self, name: str, otherwise: Any) -> Any:
         await self._ending()
         if self._locally_cancelled:
-            if self.native is None or self._stopped != self.number:
+            native = self.native
+            if native is None or self._stopped != self.number or not native.cancelled():
                 return otherwise
-            return await getattr(self.native, name)()  # what had come is still told
+            return await getattr(native, name)()  # what had come is still told
         if self.error is not None:
             method = getattr(self.error, name, None)
             return otherwise if method is None else method()

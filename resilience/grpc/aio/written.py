@@ -32,11 +32,8 @@ class Written(KeptFeed):
 
     def attend(self, native: Any, number: int) -> None:
         """Write what was kept, before anything else."""
-        if self._buffer.end or self._ended:
-            replay = self._replay(native, number)
-            self._replayer = asyncio.get_running_loop().create_task(replay)
-        else:
-            self._direct = native
+        replay = self._replay(native, number)
+        self._replayer = asyncio.get_running_loop().create_task(replay)
         self._start_pump()
 
     def attempt_over(self, number: int) -> None:
@@ -106,18 +103,17 @@ class Written(KeptFeed):
                     raise
 
     async def _replay(self, native: Any, number: int) -> None:
-        """Write what was kept into attempt *number*, until it has everything."""
+        """Write what was kept into attempt *number*, until it has everything.
+
+        First of all it waits for the connection: a write into a native call that is
+        cancelled before that would wait for ever.
+        """
         buffer = self._buffer
         try:
+            await native.wait_for_connection()
             while self._number == number:
                 if self._sent < buffer.end:
-                    await native.write(buffer.at(self._sent))
-                    if self._number != number:
-                        return
-                    self._sent += 1
-                    if not buffer.retains:
-                        buffer.trim(self._sent)
-                    self._signal.wake()
+                    await self._write_again(native, number)
                     continue
                 self._direct = native
                 self._signal.wake()
@@ -127,4 +123,24 @@ class Written(KeptFeed):
         except asyncio.CancelledError:
             return
         except Exception:
-            _LOGGER.debug("attempt %d takes no more messages", number, exc_info=True)
+            # The attempt takes no more: its end is heard of elsewhere.
+            _LOGGER.debug("attempt %d was cut off", number, exc_info=True)
+
+    async def _write_again(self, native: Any, number: int) -> None:
+        buffer, position = self._buffer, self._sent
+        try:
+            await native.write(buffer.at(position))
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            raise
+        except Exception as error:
+            if self._number != number or buffer.end != position + 1:
+                raise
+            buffer.take_back()  # no message of this method: whoever wrote it hears
+            self._refused = (position, error)
+            self._signal.wake()
+            return
+        if self._number == number:
+            self._sent += 1
+            if not buffer.retains:
+                buffer.trim(self._sent)
+            self._signal.wake()
