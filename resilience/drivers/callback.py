@@ -171,6 +171,8 @@ class CallbackDriver:
                     self._cancel(command.number)
                 case Finish():
                     self._finish(command)
+                    # Who made the driver is held by it no longer: no cycle is left.
+                    self._start = self._cancel = self._finish = _nothing
                     return
         due = step.wake_at
         # While an attempt runs its transport times it: healthy calls need no timer.
@@ -178,3 +180,7 @@ class CallbackDriver:
             # Nobody else would end a call whose timer is closed under it.
             timer = self._host.timer
             self._handle = timer.at(due, lambda: self._take(Woke(due)), self.cancel)
+
+
+def _nothing(_: object) -> None:
+    """The call has ended: there is nobody to tell."""

@@ -97,7 +97,8 @@ class Flight:
         self.late: TimedOut | None = None
         """The status that replaces the native one: a limit of ours ended the call."""
         self._callbacks: list[Callable[[], None]] | None = []
-        self._sending = sending
+        self._sending: Sending | None = sending
+        """None: the call has ended."""
         self._replay: Replay | None = getattr(sending, "replay", None)
         """None: there are no streamed requests to be repeated."""
         if self._replay is not None:
@@ -110,18 +111,20 @@ class Flight:
     # -- the driver's side -------------------------------------------------------
 
     def _start(self, command: StartAttempt) -> None:
-        number = command.number
+        number, sending = command.number, self._sending
+        if sending is None:
+            return
         began = monotonic()
         self.native, self.error, self.number = None, None, number
         self._launcher = threading.get_ident()
         try:
             if number == 1:
-                native = self._sending.launch(command)
+                native = sending.launch(command)
             else:  # another thread, the caller's context (tracing, credentials)
-                native = self._context.run(self._sending.launch, command)
+                native = self._context.run(sending.launch, command)
         except Exception as error:  # noqa: BLE001 - classified; raised again at the end
             self.error = error
-            outcome = self._sending.outcome(error, monotonic() - began)
+            outcome = sending.outcome(error, monotonic() - began)
             self.driver.done(number, outcome)
             return
         finally:
@@ -133,18 +136,20 @@ class Flight:
     def _attempt_done(self, number: int, began: float, native: Any) -> None:
         if number == self.number:
             self._running = False
-        self._sending.attempt_over(number)
-        if self.ended:
+        sending = self._sending
+        if sending is None or self.ended:
             self._run_callbacks()
-        self._done(number, self._outcome(native, monotonic() - began))
+            return
+        sending.attempt_over(number)
+        self._done(number, self._outcome(sending, native, monotonic() - began))
 
     def _done(self, number: int, outcome: Outcome) -> None:
         self.driver.done(number, outcome)
 
-    def _outcome(self, native: Any, elapsed_s: float) -> Outcome:
+    def _outcome(self, sending: Sending, native: Any, elapsed_s: float) -> Outcome:
         try:
             if native.code() is not grpc.StatusCode.OK:
-                return self._sending.outcome(native, elapsed_s)
+                return sending.outcome(native, elapsed_s)
             return EMPTY if self._is_empty(native) else OK
         except Exception as error:  # noqa: BLE001 - a foreign future; grpc would only log this
             return Outcome(type(error).__name__, "local", "maybe")
@@ -165,6 +170,9 @@ class Flight:
             self.late = TimedOut(_LATE if is_over else self._limit_passed())
         if self._replay is not None:
             self._replay.end()
+        # An error that was raised lives on with its traceback: it must not keep the
+        # channel, which closes when nobody holds it.
+        self._sending = None
         if not self._end():
             return
         if finish.outcome.kind != "ok":

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def _is_last(_: int) -> bool:
+    return True
+
+
 class Replay:
     """The requests of one call. Safe to share between threads."""
 
@@ -42,7 +46,7 @@ class Replay:
         """
         self._source = source
         self._hold = hold
-        self.overflowed: Callable[[int], bool] = lambda _: True
+        self.overflowed: Callable[[int], bool] = _is_last
         """Asked, without the lock, whether the attempt of that number becomes the last;
         False: it is over, and another may need what is kept."""
         self._changed = threading.Condition()
@@ -82,6 +86,7 @@ class Replay:
         with self._changed:
             self._stop_locked()
             self._buffer.clear()
+            self.overflowed = _is_last  # who made the call is held no longer
 
     def _stop_locked(self) -> None:
         if self._live is not None:

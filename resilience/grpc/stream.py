@@ -154,11 +154,11 @@ class StreamFlight(Flight):
                 return
         self.driver.done(number, outcome)
 
-    def _outcome(self, native: Any, elapsed_s: float) -> Outcome:
+    def _outcome(self, sending: Sending, native: Any, elapsed_s: float) -> Outcome:
         late = self.late
         if late is not None:
             return TIMED_OUT._replace(message=late.details())
-        return super()._outcome(native, elapsed_s)
+        return super()._outcome(sending, native, elapsed_s)
 
     def _is_empty(self, native: Any) -> bool:
         return False  # a stream may be

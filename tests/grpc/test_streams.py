@@ -244,3 +244,31 @@ def test_single_threaded_streams_are_repeated(peer, make_engine):
         call = channel.unary_stream("/shop.Cart/Getus")(b"a")
         assert (list(call), call.code()) == ([b"a"], grpc.StatusCode.OK)
         assert len(peer.seen) == 3
+
+
+def _failed(channel):
+    channel.unary_unary("/shop.Cart/Unknown").future(b"a").exception()
+
+
+def _listed(channel):
+    list(channel.stream_stream("/shop.Cart/Getss")(iter([b"a"])))
+
+
+@pytest.mark.parametrize("use", [_failed, _listed])
+def test_a_channel_is_freed_with_its_last_user(peer, make_engine, use):
+    """No cycle keeps it: grpcio closes a channel when nobody holds it."""
+    engine = make_engine(named("freed"))
+    bare = grpc.insecure_channel(peer.address)
+    held = weakref.ref(bare)
+    channel = resilience.grpc.intercept_channel(bare, engine, target="t")
+    gc.disable()
+    try:
+        use(channel)
+        del bare, channel
+        for _ in range(1000):
+            if held() is None:
+                break
+            threading.Event().wait(0.001)  # grpc's own threads let go of it
+        assert held() is None
+    finally:
+        gc.enable()

@@ -33,11 +33,10 @@ class Iterated(KeptFeed):
         """An iterator of its own for attempt *number*."""
         super().attempt(number)
         self._wanted = False
-        return _Reading(self, number)
-
-    def attend(self, native: Any, number: int) -> None:
-        """Read the application's iterator, as far as attempts do."""
+        # Not later: an interceptor below may wait for the attempt's end before it
+        # lets us have the attempt.
         self._start_pump()
+        return _Reading(self, number)
 
     async def _read(self, handle: Any) -> None:
         """Read the application's iterator, one message each time one is wanted."""

@@ -200,8 +200,10 @@ class OuterCall:
             self._drive().done(self.number, outcome)
 
     def _cancel_native(self, number: int) -> None:
-        self._stopped = number
         self._sending.attempt_over(number)
+        if self.native is not None and self.native.done():
+            return  # it ended by itself, and is about to say so
+        self._stopped = number
         if self.native is not None:
             self.native.cancel()
         elif self._entering is not None:
@@ -347,7 +349,7 @@ class OuterCall:
         await self._ending()
         if self._locally_cancelled:
             native = self.native
-            if native is None or self._stopped != self.number or not native.cancelled():
+            if native is None or self._stopped != self.number:
                 return otherwise
             return await getattr(native, name)()  # what had come is still told
         if self.error is not None:
