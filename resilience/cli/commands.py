@@ -16,6 +16,8 @@ from resilience.lab.diff import diff as compare
 from resilience.lab.explain import explain as explain_method
 
 from . import render
+from .doctor import doctor
+from .service_config import service_config
 
 
 FINDINGS: Final = 1
@@ -38,7 +40,10 @@ _FORMAT = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_VERSION, "--version", message="resilience %(version)s")
 def cli() -> None:
-    """Look at resilience policies without calling anything."""
+    """Look at policies, and at the servers that they are for.
+
+    Only `doctor` calls anything.
+    """
 
 
 @cli.command()
@@ -133,6 +138,10 @@ def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either forma
     from resilience.policy.schema import json_schema
 
     render.data(json_schema())
+
+
+cli.add_command(doctor)
+cli.add_command(service_config)
 
 
 def _read(files: Sequence[str]) -> policy.PolicyTable:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from resilience.policy import match
+
 from .channel import intercept_channel
 
 
@@ -84,11 +86,28 @@ def options_for(
     made.update(_talking(policy))
     made["grpc.service_config"] = json.dumps(service_config(policy))
     made["grpc.service_config_disable_resolution"] = 1
-    calls = engine.table.policy_for("grpc", target, "", "")
-    if calls.mode == "enforce" and calls.retry and calls.trust_transport_details:
+    if _repeats_unsent(engine, target):
         made["grpc.enable_retries"] = 0
     made.update(given or ())
     return list(made.items())
+
+
+def _repeats_unsent(engine: PolicyEngine, target: str) -> bool:
+    """Whether every method that may be called on *target* has our repeat of it."""
+    table = engine.table
+    named = [
+        match.split("grpc", pattern)
+        for protocol, pattern in table.written_methods()
+        if protocol == "grpc"
+    ]
+    return all(
+        policy.mode == "enforce"
+        and policy.retry is not None
+        and policy.retry.mode == "enforce"
+        and policy.trust_transport_details
+        for service, method in [("", ""), *filter(None, named)]
+        for policy in (table.policy_for("grpc", target, service, method, engine.mode),)
+    )
 
 
 def service_config(policy: ChannelPolicy) -> dict[str, Any]:

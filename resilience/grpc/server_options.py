@@ -21,7 +21,7 @@ many."""
 def server_options(
     *,
     max_connection_age_s: float | None = 300.0,
-    max_connection_age_grace_s: float = 30.0,
+    max_connection_age_grace_s: float | None = None,
     max_connection_idle_s: float | None = None,
     clients: PolicyEngine | None = None,
     target: str = "",
@@ -31,8 +31,8 @@ def server_options(
     Args:
         max_connection_age_s: a connection older than this is told to go away, with
             10 % jitter by C-core itself; above 0; None: never.
-        max_connection_age_grace_s: what calls under way then have left; choose it
-            longer than the longest call, or those are cut.
+        max_connection_age_grace_s: what calls under way then have left; None: until
+            they end. Shorter than the longest call, and that call is cut.
         max_connection_idle_s: a connection without calls for so long goes; None: never.
         clients: an engine with the policy of the clients; the server then takes the
             pings that their `keepalive` sends.

@@ -43,7 +43,7 @@ def compile_channel(node: Node) -> ChannelPolicy:
         _value(reconnect, "initial_backoff"),
         _value(reconnect, "max_backoff"),
     )
-    health = _value(node, "health_check")
+    health, balancing = _settled(node)
     return ChannelPolicy(
         keepalive_time_s=_value(pings, "time") if pings else None,
         keepalive_timeout_s=_value(pings, "timeout") if pings else 0.0,
@@ -53,13 +53,30 @@ def compile_channel(node: Node) -> ChannelPolicy:
         max_backoff_s=max_s if _wins(reconnect) else max(initial_s, max_s),
         spread=_value(reconnect, "spread"),
         connect_timeout_s=_value(reconnect, "connect_timeout"),
-        load_balancing=_value(node, "load_balancing"),
-        health_check=None if health is OFF else "" if health is ON else health,
+        load_balancing=balancing,
+        health_check=health,
         resolve_interval_s=_value(node, "resolve_interval"),
         max_send_bytes=_size(node, "max_send_size"),
         max_receive_bytes=_size(node, "max_receive_size"),
         wait_for_ready=_value(node, "wait_for_ready"),
         user_agent=_value(node, "user_agent"),
+    )
+
+
+def _settled(node: Node) -> tuple[str | None, str]:
+    """Health check and balancing: `pick_first` has no health checks (gRFC A17)."""
+    asked, chosen = (
+        cast("Cell", node["health_check"]),
+        cast("Cell", node["load_balancing"]),
+    )
+    if asked.value is OFF:
+        return None, str(chosen.value)
+    service = "" if asked.value is ON else str(asked.value)
+    if chosen.value != "pick_first":
+        return service, str(chosen.value)
+    # The inherited one gives way.
+    return (
+        (service, "round_robin") if asked.level > chosen.level else (None, "pick_first")
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
-from . import editions, foreign, mechanisms, model
+from . import editions, foreign, mechanisms, model, transport
 from .document import Document, Key, shorten
 from .narrowing import is_list
 
@@ -54,6 +54,14 @@ _HOMES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("hedging", mechanisms.Hedging),
     ("limiter", mechanisms.Limiter),
 )
+
+_OWNERS: Final = {"profile": "`aws`", "channel": "`grpc` and to its targets"}
+_CHANNEL_HOMES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
+    ("keepalive", transport.Keepalive),
+    ("reconnect", transport.Reconnect),
+    ("channel", transport.Channel),
+)
+"""Asked first, and only where they may stand: their keys are words of rules, too."""
 
 
 def place_errors(document: Document, errors: Iterable[Mapping[str, Any]]) -> None:
@@ -147,15 +155,19 @@ def _key_hint(key: str, allowed: tuple[str, ...], text: str, path: Key) -> str:
 
 def _elsewhere(word: str, value: str, allowed: tuple[str, ...], path: Key) -> str:
     """Say where a key belongs that we have, but not here; empty: we have it not."""
+    inner = f"{word}: {value}" if value else word
+    near = [home for home, part in _CHANNEL_HOMES if word in part.model_fields]
+    near = [home for home in near if home in allowed]
+    if near:
+        return f"write `{near[0]}: {{{inner}}}`"
     for home, part in _HOMES:
         if word in part.model_fields and word != "mode":
-            inner = f"{word}: {value}" if value else word
             if home in allowed:
                 return f"write `{home}: {{{inner}}}`"
             return f"`{word}` belongs to `{home}`"
     hint = ""
-    if word == "profile":
-        hint = "`profile` belongs to `aws`"
+    if word in _OWNERS:
+        hint = f"`{word}` belongs to {_OWNERS[word]}"
     elif word in _TWINS and _TWINS[word] in allowed:
         hint = f"write `{_TWINS[word]}`"
     elif word in model.Rule.model_fields and "all" in allowed:
@@ -198,6 +210,8 @@ def _value(document: Document, path: Key, kind: str, error: Mapping[str, Any]) -
             close = next((word for word in same if word in words), "")
             close = close or nearest(found, words)
             hint = f"write `{close}`" if close else ""
+        if path[-1] == "retry_buffer" and found and not hint:
+            hint = f"write `{{size: {found}}}`"
         document.say(path, kind, found, str(context["message"]), hint=hint)
         return
     code = _CODES.get(kind, "wrong-type")

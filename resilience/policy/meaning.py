@@ -12,6 +12,7 @@ from . import durations, match
 from .diagnose import nearest, value_text
 from .document import Document, Key
 from .narrowing import is_list, is_map
+from .scalars import is_off
 from .words import GRPC_CODES, KEYS_OF_BUDGET, MECHANISMS, PROTOCOLS, TIMES
 
 
@@ -45,7 +46,16 @@ def check(document: Document) -> None:
 
 
 def _channel(document: Document, path: Key, channel: object) -> None:
-    reconnect = channel.get("reconnect") if is_map(channel) else None
+    if not is_map(channel):
+        return
+    asks = not is_off(channel.get("health_check", False))
+    if asks and channel.get("load_balancing") == "pick_first":
+        # gRFC A17: C-core would ignore the one without a word.
+        message = "`pick_first` asks for no one's health"
+        hint = "write `load_balancing: round_robin`"
+        found = value_text(document, (*path, "health_check"))
+        document.say((*path, "health_check"), "conflict", found, message, hint=hint)
+    reconnect = channel.get("reconnect")
     if is_map(reconnect):
         here = (*path, "reconnect")
         _order(document, here, reconnect, "initial_backoff", "max_backoff")

@@ -6,13 +6,16 @@ At one level a later file overlays an earlier one. Nothing here knows what a key
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from . import editions, match
 from .narrowing import is_map
 from .words import GRPC_CODES, ON
 
+
+_VALUES_ON: Final = frozenset({"health_check"})
+"""Keys for which `on` is a value; for all others it turns a map on."""
 
 Path: TypeAlias = tuple[str, ...]
 Where: TypeAlias = Callable[[Path], str]
@@ -41,6 +44,8 @@ class Source:
     """Nested plain values of the whole text; times in seconds, `off` as a switch."""
     lines: Mapping[Path, int]
     """Line of each key path; 0 or absent where there is no text."""
+    columns: Mapping[Path, int] = field(default_factory=dict[Path, int])
+    """Column of each key path, likewise."""
 
     def rule(self, *path: str) -> Mapping[str, object] | None:
         """Return the rule written at *path*, if there is one."""
@@ -187,7 +192,7 @@ def _put(
         old = node.get(key)
         default = defaults.get(key)
         fresh = default if isinstance(default, dict) else {}
-        if is_map(value) or value is ON:
+        if is_map(value) or (value is ON and key not in _VALUES_ON):
             below = dict(old if isinstance(old, dict) else fresh)
             node[key] = below
             if is_map(value):

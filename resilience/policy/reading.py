@@ -66,10 +66,14 @@ def _table(documents: Sequence[Document], *, whole: bool) -> PolicyTable:
     for index, document in enumerate(documents):
         kind = Policy if whole and index == 0 else Overlay
         values = _validated(document, kind)
-        lines = {
-            tuple(map(str, path)): place.line for path, place in document.places.items()
+        places = {
+            tuple(map(str, path)): place for path, place in document.places.items()
         }
-        sources.append(Source(file=document.file, values=values, lines=lines))
+        lines = {path: place.line for path, place in places.items()}
+        columns = {path: place.column for path, place in places.items()}
+        sources.append(
+            Source(file=document.file, values=values, lines=lines, columns=columns)
+        )
     problems = [problem for document in documents for problem in _sorted(document)]
     if problems:
         raise PolicyError(problems)
