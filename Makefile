@@ -46,11 +46,15 @@ unit: .stamps/newest servers ## all tests, examples and documentation blocks
 lowest: .stamps/lowest servers ## the rooms that touch dependencies, on the oldest ones
 	$(LOWEST)/python -m pytest -n $(WORKERS) -m "not real" $(LOWEST_TESTS) $(PYTEST_ARGS)
 
-conformance: .stamps/newest .stamps/lowest ## the first law; botocore's own tests with us
+conformance: .stamps/conformance ## the first law; botocore's and grpcio's own tests with us
 	$(BIN)/python tests/conformance/first_law.py
 	$(LOWEST)/python tests/conformance/first_law.py --short --calls 100
 	$(BIN)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
 	$(LOWEST)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
+	$(BIN)/python tests/conformance/grpc_suite.py --workers $(WORKERS)
+	$(LOWEST)/python tests/conformance/grpc_suite.py --workers $(WORKERS)
+	$(BIN)/python tests/conformance/grpc_replays.py
+	$(BIN)/python tests/conformance/grpc_leaks.py
 
 coverage: .stamps/newest servers ## branch coverage of all tests
 	$(BIN)/coverage erase
@@ -58,7 +62,7 @@ coverage: .stamps/newest servers ## branch coverage of all tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-bench: .stamps/newest ## what a call costs
+bench: .stamps/newest servers ## what a call costs, and what it is worth
 	$(BIN)/python -m benchmarks
 
 servers:
@@ -81,6 +85,13 @@ clean: ## remove environments, caches and results
 	$(LOWEST)/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(LOWEST)/python -m pip install $(PIP_QUIET) --constraint tests/lowest.txt \
 		--editable '.[all]' --group test
+	@touch $@
+
+# The botocore part needs nothing more; this is for grpcio's tests.
+.stamps/conformance: .stamps/newest .stamps/lowest
+	$(BIN)/python -m pip install $(PIP_QUIET) --group conformance
+	$(LOWEST)/python -m pip install $(PIP_QUIET) --constraint tests/lowest.txt \
+		--group conformance
 	@touch $@
 
 .stamps/python:

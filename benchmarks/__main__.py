@@ -24,7 +24,10 @@ def names(words: list[str]) -> list[str]:
 
 
 def main(words: list[str]) -> None:
-    """Run them one after the other."""
+    """Run them one after the other; `--help`: only say which there are."""
+    if "--help" in words or "-h" in words:
+        print(__doc__, *names([]), sep="\n  ")
+        return
     for name in names(words):
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"== {name}")

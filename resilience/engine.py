@@ -17,7 +17,6 @@ from typing import Any, Self, TypeVar
 
 from resilience import functions, policy
 from resilience.clock import Clock, asleep
-from resilience.context import deadline_at
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
 from resilience.core.binding import Binding
 from resilience.core.call import Call
@@ -76,7 +75,8 @@ class PolicyEngine:
         self.loaded_at = time.time()
         """Wall time at which the live policy was loaded."""
         self._seed = seed
-        self._fanout = Fanout(sinks)
+        self.fanout = Fanout(sinks)
+        """The sinks."""
         self._bindings: dict[Target, Binding] = {}
         self._scopes = Scopes(max_scopes, self._renew_bindings)
         self._timer: Timer | None = None
@@ -175,6 +175,11 @@ class PolicyEngine:
         control = self._control.mode if self._control else None
         return control or self._mode
 
+    @property
+    def is_controlled(self) -> bool:
+        """Is there a control file, so that adapters must `look` with each call?"""
+        return self._control is not None
+
     def look(self) -> None:
         """Look at the control file if a second has passed; adapters call it first."""
         if self._control is None:
@@ -235,7 +240,7 @@ class PolicyEngine:
                 enforces and found.retry is not None and found.retry.mode == "enforce"
             ),
             epoch=epoch,
-            records_successes=self._fanout.wants_successes,
+            records_successes=self.fanout.wants_successes,
         )
 
     def new_call(self, binding: Binding, facts: Facts = NO_FACTS) -> Call:
@@ -245,7 +250,13 @@ class PolicyEngine:
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; what a sink raises is counted, never passed on."""
-        self._fanout.emit(records, self.now())
+        self.fanout.emit(records, self.now())
+
+    def add_sink(self, sink: Sink) -> None:
+        """Have records go to *sink* too, from calls that arrive from now on."""
+        with self._lock:
+            self.fanout.add(sink)
+        self._renew_bindings()
 
     @property
     def timer(self) -> Timer:
@@ -287,7 +298,7 @@ class PolicyEngine:
         binding = self.bind(target)
         if binding.mode == "bypass":
             return fn(functions.Attempt(1, timeout))
-        call = self._new(binding, idempotency, timeout)
+        call = self.new_call(binding, functions.facts(idempotency, timeout))
         return functions.run(call, fn, self, timeout)
 
     async def acall(
@@ -303,16 +314,8 @@ class PolicyEngine:
         binding = self.bind(target)
         if binding.mode == "bypass":
             return await fn(functions.Attempt(1, timeout))
-        call = self._new(binding, idempotency, timeout)
+        call = self.new_call(binding, functions.facts(idempotency, timeout))
         return await functions.arun(call, fn, self, timeout)
-
-    def _new(
-        self, binding: Binding, idempotency: Idempotency, timeout: float | None
-    ) -> Call:
-        facts = Facts(
-            declared=idempotency, timeout_s=timeout, deadline_at=deadline_at.get()
-        )
-        return self.new_call(binding, facts)
 
     # -- looking and acting from outside -----------------------------------------
 
@@ -329,7 +332,7 @@ class PolicyEngine:
             "pid": os.getpid(),
             "scopes": self._scopes.snapshot(self.now()),
             "evicted_scopes": self._scopes.evicted,
-            "sink_failures": self._fanout.failures,
+            "sink_failures": self.fanout.failures,
         }
 
     def breaker(self, scope: str) -> BreakerControl:
@@ -348,7 +351,7 @@ class PolicyEngine:
         self.closed = True
         if self._timer is not None:
             self._timer.close()
-        self._fanout.close()
+        self.fanout.close()
 
     def __enter__(self) -> Self:
         return self
@@ -371,7 +374,7 @@ class PolicyEngine:
         self._seed = None
         self._renew_process()
         self._scopes.renew()
-        self._fanout.renew()
+        self.fanout.renew()
         if self._timer is not None:
             self._timer.renew()
         self._renew_bindings()

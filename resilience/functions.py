@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from resilience.context import deadline
+from resilience.context import (
+    ambient_criticality,
+    ambient_deadline,
+    deadline,
+    inbound,
+)
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
 from resilience.core.outcome import OK, Outcome
-from resilience.core.target import Target
+from resilience.core.target import Facts, Idempotency, Target
 from resilience.drivers import aio, threads
 from resilience.drivers.host import Host
 from resilience.errors import Rejected
@@ -67,6 +72,22 @@ def parse(name: str) -> Target:
         msg = f"a call needs a name like 'app:rates/quote', got {name!r}"
         raise ValueError(msg)
     return Target(protocol="app", name=service, service=service, method=operation)
+
+
+def facts(idempotency: Idempotency, timeout: float | None) -> Facts:
+    """The facts of a call made here and now, in the caller's context."""
+    ambient, criticality = ambient_deadline(), ambient_criticality.get()
+    served = inbound.get()
+    if served is None:
+        return Facts(idempotency, timeout, ambient, None, criticality)
+    return Facts(
+        declared=idempotency,
+        timeout_s=timeout,
+        deadline_at=ambient,
+        inbound_at=None if ambient is None else served.deadline_at,
+        criticality=criticality,
+        previous_attempts=0 if served.has_ended else served.previous_attempts,
+    )
 
 
 def outcome_of(error: Exception, since: float = 0.0) -> Outcome:

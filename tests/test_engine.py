@@ -319,3 +319,19 @@ def test_close_ends_calls_that_wait_in_the_timer(sink):
 
     assert end.reason == "cancelled"
     assert [(1, "cancelled")] == [(c.attempts, c.reason) for c in sink.calls]
+
+
+def test_a_sink_that_comes_later(engine):
+    """A sink that is added gets the records of calls from then on, successes too."""
+    late = CollectingSink()
+    engine.call("app:rates/quote", lambda _: 1)
+    engine.add_sink(late)
+    engine.call("app:rates/quote", lambda _: 1)
+
+    assert len(late.calls) == 1
+
+
+def test_is_controlled(tmp_path):
+    """An engine with a control file says that it must be looked at."""
+    assert not PolicyEngine().is_controlled
+    assert PolicyEngine(control_file=tmp_path / "control").is_controlled

@@ -7,7 +7,8 @@ import pytest
 
 import resilience
 from resilience import PolicyEngine, Rejected, context
-from resilience.functions import Attempt, outcome_of, parse
+from resilience.functions import Attempt, facts, outcome_of, parse
+from resilience.inbound import Inbound
 from resilience.testing import CollectingSink, Script, after
 
 
@@ -140,6 +141,38 @@ def test_ambient_deadline_bounds_both(make, call, clock):
     assert script.started[0].timeout_s == pytest.approx(0.5)
 
 
+def test_the_call_we_serve(make, clock):
+    """Its deadline, its attempts and its criticality reach the calls made for it."""
+    engine = make(idempotency="safe", retry={"max_attempts": 3})
+    [sink] = engine.fanout._sinks
+    served = Inbound(deadline_at=clock.now() + 5.0, previous_attempts=2)
+    with context.serving(served, "sheddable"):
+        script = Script([ConnectionResetError()] * 3, clock=clock)
+        with pytest.raises(ConnectionResetError):
+            engine.call(NAME, script.run)
+        made = facts("safe", None)
+
+    assert len(script.started) == 1  # two were made above
+    assert [("inbound", 5.0)] == [
+        (ended.deadline_origin, ended.timeout_s) for ended in sink.calls
+    ]
+    assert (made.criticality, made.inbound_at) == ("sheddable", served.deadline_at)
+
+
+def test_a_call_that_was_served(make, clock):
+    """What a handler left running when it ended is bound by nothing of its caller."""
+    served = Inbound(deadline_at=clock.now() + 5.0, previous_attempts=2)
+    served.end()
+    with context.serving(served):
+        made = facts("safe", None)
+
+    assert (made.deadline_at, made.inbound_at, made.previous_attempts) == (
+        None,
+        None,
+        0,
+    )
+
+
 def test_time_runs_out(make, call, clock):
     """An attempt that takes all the time ends the call with its own timeout."""
     script = Script([after(9.0, 1)], clock=clock)
@@ -242,7 +275,7 @@ def test_attempts_time_is_ambient(make, clock):
 def test_interrupt_passes(make, clock):
     """A KeyboardInterrupt is not repeated, and the call is recorded as cancelled."""
     engine, sink = make(), CollectingSink()
-    engine._fanout._sinks = (sink,)
+    engine.fanout._sinks = (sink,)
     with pytest.raises(KeyboardInterrupt):
         engine.call(NAME, Script([KeyboardInterrupt(), 1], clock=clock).run)
     [ended] = sink.calls
@@ -253,7 +286,7 @@ def test_interrupt_passes(make, clock):
 async def test_cancelled_task(make, clock):
     """A cancelled task cancels the attempt, is recorded, and stays cancelled."""
     engine, sink, inside = make(), CollectingSink(), asyncio.Event()
-    engine._fanout._sinks = (sink,)
+    engine.fanout._sinks = (sink,)
 
     async def hang(_):
         inside.set()

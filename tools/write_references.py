@@ -14,10 +14,12 @@ from pydantic import BaseModel
 
 from resilience import policy
 from resilience.policy.model import AwsRule, Policy, Rule
+from resilience.policy.transport import Channel
 from resilience.telemetry import names
 
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 METHODS = (("grpc", "shop.Cart", "GetCart"), ("aws", "s3", "PutObject"))
 
 
@@ -50,6 +52,20 @@ def _built_in() -> dict[str, dict[str, str]]:
     }
 
 
+def _channel_built_in() -> dict[str, str]:
+    """Values of a channel, those of what is off as it would be turned on."""
+    found: dict[str, str] = {}
+    for section in ({}, {"keepalive": "on"}):
+        table = policy.load_mapping(
+            {"grpc": {"channel": {"user_agent": "", **section}}}
+        )
+        for leaf in table.explain_leaves("grpc", "x", "a.B", "C"):
+            _, is_channel, key = leaf.path.partition("channel.")
+            if is_channel:
+                found.setdefault(key, leaf.value)
+    return found
+
+
 def policy_keys() -> str:
     """The reference of every key of a policy file."""
     lines = [
@@ -79,13 +95,30 @@ def policy_keys() -> str:
         if other and other != value:
             shown = f"{shown}, AWS `{other}`" if shown else f"`{other}`"
         lines.append(f"| `{key}` | {shown} | {text} |")
+    lines += [
+        "",
+        "## In a channel",
+        "",
+        "Under `grpc.channel`, and under `channel` of a target.",
+        "",
+        "| key | built in | meaning |",
+        "|---|---|---|",
+    ]
+    built_in = _channel_built_in()
+    lines += [
+        f"| `{key}` | {shown} | {text} |"
+        for key, text in _rows(Channel)
+        for shown in (f"`{built_in[key]}`" if built_in.get(key) else "",)
+    ]
     return "\n".join(lines) + "\n"
 
 
 def metrics() -> str:
-    """The reference of every metric."""
+    """The reference of every metric: the table; what is written around it stays."""
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
     lines = [
-        "# Metrics",
         "",
         "Written by `tools/write_references.py` from `resilience/telemetry/names.py`.",
         "",
@@ -99,7 +132,8 @@ def metrics() -> str:
                 f"| `{metric.name}` | {metric.kind} | `{metric.unit}` "
                 f"| {attributes} | {metric.description} |"
             )
-    return "\n".join(lines) + "\n"
+    table = "\n".join(lines)
+    return f"{before}{BEGIN}{table}\n{END}{after}"
 
 
 REFERENCES = {"policy-keys.md": policy_keys, "metrics.md": metrics}

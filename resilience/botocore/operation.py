@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from resilience.context import ambient_deadline
+from resilience.context import ambient_deadline, inbound
 from resilience.core.binding import Binding
 from resilience.core.target import Facts, Target
 from resilience.engine import PolicyEngine
@@ -99,9 +99,11 @@ class Operation:
         if wants is None:
             service = self._target.service
             wants = asked(service, self.model.name, self.model, params)
+        served = None if deadline is None else inbound.get()
         facts = Facts(
             declared=self.declares.of(params).idempotency,
             deadline_at=deadline,
+            inbound_at=None if served is None else served.deadline_at,
             long=wants.long,
             least_s=bound.explicit_s(wants.least_s) if wants.long else None,
             wait_before_failing=self._is_long_poll,

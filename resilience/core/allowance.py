@@ -6,6 +6,7 @@ asks for meet here and nowhere else. Pure functions of their arguments.
 
 from .outcome import Outcome
 from .policy import CallPolicy
+from .record import DeadlineOrigin
 from .target import Facts
 
 
@@ -35,6 +36,17 @@ def of_call(
     if ambient is not None and ambient < deadline:
         return ambient - now, ambient
     return timeout_s, deadline
+
+
+def origin_of(
+    facts: Facts, timeout_s: float | None, deadline: float | None
+) -> DeadlineOrigin:
+    """Who set the *deadline* of a call whose length is *timeout_s*."""
+    if deadline is not None and deadline == facts.deadline_at:
+        return "inbound" if deadline == facts.inbound_at else "ambient"
+    if timeout_s is None:
+        return "none"
+    return "policy" if facts.timeout_s is None else "explicit"
 
 
 def of_attempt(

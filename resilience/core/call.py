@@ -39,6 +39,8 @@ class Call:
     """One logical call. Owned by one driver."""
 
     # Most calls are healthy and never set these: a default costs them nothing.
+    arrived_at = started_at = 0.0
+    """When it did, and when its newest attempt, or the wait after that, began."""
     deadline_at: float | None = None
     """The call's end, monotonic; None: it has none."""
     ended: CallEnded | None = None
@@ -120,7 +122,7 @@ class Call:
             msg = f"call {self.id}: {event!r} before Arrived"
             raise RuntimeError(msg)
         binding = self._binding
-        self._arrived = self._started = now
+        self.arrived_at = self.started_at = now
         binding.scope.last_used = now
         if binding.mode == "enforce":
             self._timeout_s, self.deadline_at = allowance.of_call(
@@ -146,7 +148,7 @@ class Call:
             if isinstance(answer, Refusal):
                 if binding.breaker_acts:
                     return self._breaker_refused(breaker, answer, now)
-                self._written.decided(
+                self.written.decided(
                     "breaker", "reject", "breaker-open", now, message=answer.message
                 )
             else:
@@ -156,7 +158,7 @@ class Call:
     def _breaker_refused(self, breaker: Breaker, answer: Refusal, now: float) -> Step:
         retry_at = answer.retry_at
         if breaker.policy.when_open == "wait" and retry_at is not None:
-            limit = self._arrived + breaker.policy.max_open_for_s
+            limit = self.arrived_at + breaker.policy.max_open_for_s
             if self.deadline_at is not None:
                 limit = self.deadline_at
             if retry_at < limit:
@@ -184,8 +186,8 @@ class Call:
         elif binding.budget is not None:
             binding.budget.deposit(now)
         self._number += 1
-        self._waited += now - self._started
-        self._started = now
+        self._waited += now - self.started_at
+        self.started_at = now
         self._state = "running"
         timeout_s = self._wake_at = None
         if binding.mode == "enforce":
@@ -201,8 +203,8 @@ class Call:
     ) -> Step:
         elapsed = outcome.elapsed_s
         if elapsed is None:
-            elapsed = now - self._started
-        self._started = now
+            elapsed = now - self.started_at
+        self.started_at = now
         if outcome.kind != "ok":
             self._settle(outcome, elapsed, now)
             return self._failed(outcome, elapsed, host_wait_s, now)
@@ -219,7 +221,7 @@ class Call:
             # health. The permit is kept, for a stream that breaks later is a failure.
             self._answered = True
             self._wake_at = None
-            self._succeeded(now - self._started, now)
+            self._succeeded(now - self.started_at, now)
 
     def _succeeded(self, elapsed: float, now: float) -> None:
         binding = self._binding
@@ -242,7 +244,7 @@ class Call:
                 outcome, host_wait_s, self._number, self.deadline_at, now
             )
         if after.budget_would_deny:
-            self._written.decided("retry_budget", "fail", "retry-budget", now)
+            self.written.decided("retry_budget", "fail", "retry-budget", now)
         reason, wait = after.reason, after.wait_s
         if binding.mode == "enforce" and not self.facts.host_decides:
             host_wait_s = None
@@ -273,7 +275,7 @@ class Call:
     def _would(self, outcome: Outcome, after: Next, now: float) -> None:
         wait_s = after.wait_s or 0.0
         decision: Decision = "fail" if after.wait_s is None else "retry"
-        self._written.decided(
+        self.written.decided(
             "retry", decision, after.reason, now, message=outcome.code, wait_s=wait_s
         )
 
@@ -285,12 +287,12 @@ class Call:
 
     def _collect(self, breaker: Breaker | None) -> None:
         if breaker is not None and breaker.changes:
-            self._written.add(breaker.drain())
+            self.written.add(breaker.drain())
 
     def _wait(self, state: _State, until: float) -> Step:
         self._state = state
         self._wake_at = until
-        return Step((), until, self._written.take())
+        return Step((), until, self.written.take())
 
     def _woke(self, now: float) -> Step:
         if self._state == "finished":
@@ -324,7 +326,7 @@ class Call:
             if self._retries is not None:
                 self._retries.give_back(now)
             return self._finish(GONE_WAITING, "cancelled", now)
-        elapsed, self._started = now - self._started, now
+        elapsed, self.started_at = now - self.started_at, now
         self._settle(GONE, elapsed, now)
         self._log(GONE, elapsed, "fail", Next("cancelled"), now)
         cancel = CancelAttempt(self._number, "cancelled")
@@ -344,7 +346,7 @@ class Call:
         if budget is not None and budget.heeds_ends:
             budget.ended(None if retries is None else retries.cost, now, ok=ok)
         self._state = "finished"
-        self._waited += now - self._started
+        self._waited += now - self.started_at
         finish = (make(Finish, (self._number, outcome, reason, rejection)),)
         if ok and journal is None and not binding.records_successes:
             return make(Step, (finish, None, ()))
@@ -358,13 +360,14 @@ class Call:
                 self._number,
                 0 if retries is None else retries.free,
                 self._first_code or outcome.code,
-                now - self._arrived,
+                now - self.arrived_at,
                 self._waited,
                 not ok and journal is not None and journal.is_ambiguous,
                 binding.mode,
                 self.idempotency,
                 self._timeout_s,
                 now,
+                allowance.origin_of(self.facts, self._timeout_s, self.deadline_at),
             ),
         )
         if journal is None:
@@ -372,7 +375,8 @@ class Call:
         return Step(finish, None, (*journal.take(), ended))
 
     @property
-    def _written(self) -> Journal:
+    def written(self) -> Journal:
+        """What it writes down; once asked for, a clean success leaves its record."""
         journal = self._journal
         if journal is None:
             target, mode = self._binding.target, self._binding.mode
@@ -384,7 +388,7 @@ class Call:
     ) -> None:
         """Write down that the attempt ended, and what it led *to*."""
         deadline = self.deadline_at
-        self._written.attempt(
+        self.written.attempt(
             self._number,
             outcome,
             elapsed_s=elapsed,

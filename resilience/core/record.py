@@ -6,6 +6,7 @@ Every record is an immutable tuple of plain values, ready for JSON.
 from typing import Literal, NamedTuple
 
 from .outcome import Outcome
+from .served import Served
 from .target import Target
 
 
@@ -31,6 +32,9 @@ Reason = Literal[
 
 Decision = Literal["return", "retry", "fail", "reject", "wait", "ignore"]
 Mode = Literal["enforce", "observe", "bypass"]
+DeadlineOrigin = Literal["inbound", "ambient", "explicit", "policy", "none"]
+"""Who set a call's deadline: the caller of the call that we serve, `deadline()` around
+it, its own `timeout=`, the policy; or nobody."""
 
 
 class AttemptEnded(NamedTuple):
@@ -74,6 +78,8 @@ class CallEnded(NamedTuple):
     timeout_s: float | None
     """The whole call's allowance at arrival; None: none."""
     now: float
+    deadline_origin: DeadlineOrigin = "none"
+    """Whose deadline it was."""
 
 
 class Decided(NamedTuple):
@@ -108,4 +114,4 @@ class Notice(NamedTuple):
     now: float
 
 
-Record = AttemptEnded | CallEnded | Decided | BreakerChanged | Notice
+Record = AttemptEnded | CallEnded | Decided | BreakerChanged | Notice | Served

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from resilience.context import waiting_caller
+from resilience.drivers.reaper import REAPER
 
 from .extract import debug_text
 from .flight import Flight
@@ -43,6 +44,7 @@ def begin(future: Handle) -> Handle:
     Raises:
         Exception: the first attempt could not even be started; what gRPC raised.
     """
+    REAPER.start()
     flight = future._flight
     flight.handle = weakref.ref(future)
     served = waiting_caller()
@@ -207,4 +209,5 @@ class CallFuture(grpc.RpcError, grpc.Call, grpc.Future):
     def __del__(self) -> None:
         flight = getattr(self, "_flight", None)
         if flight is not None and not flight.ended:
-            flight.cancel(_COLLECTED)
+            # The collector may run amid anything, also with grpcio's locks held.
+            REAPER.leave(functools.partial(flight.cancel, _COLLECTED))

@@ -1,15 +1,14 @@
-"""Where OpenTelemetry's own gRPC instrumentation stands in the way of a call.
+"""Does OpenTelemetry's own gRPC instrumentation stand between us and the wire?
 
-It may be inside (between us and the wire) or outside (between the caller and us), put
-there by any of its switches. It has no public way to tell; the attributes that are
-read here are pinned by tests. Not finding it costs a span too many, never a call.
+Any of its switches may have put it there, and it has no public way to tell: the
+attributes that are read here are pinned by tests. Not finding it costs a span too many,
+never a call.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-import weakref
 from collections import deque
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,16 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from opentelemetry.trace import Span
-
-PACKAGE = "opentelemetry.instrumentation.grpc"
-_CLIENT = f"{PACKAGE}._client"
+_CLIENT = "opentelemetry.instrumentation.grpc._client"
 _KIND = "OpenTelemetryClientInterceptor"
 _LINKS = ("_interceptor", "_interceptors", "_base_callable", "_thunk", "_inner")
 """By what multicallables keep what they pass calls to."""
 _MAX_LOOKS = 200
-
-_adopted: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def is_loaded() -> bool:
@@ -87,21 +81,3 @@ def _captured(function: FunctionType) -> list[Any]:
         except ValueError:  # not filled yet
             continue
     return cells
-
-
-def outside(span: Span, path: str) -> bool:
-    """Is *span*, the current one, what it made for the very call of *path*?
-
-    Each span stands for one call: asked again, for a call made inside the first or
-    while its stream is read, the answer is no.
-    """
-    scope = getattr(span, "instrumentation_scope", None)
-    if scope is None or scope.name != PACKAGE or not span.is_recording():
-        return False
-    name, kind = getattr(span, "name", ""), getattr(span, "kind", None)
-    if name.removeprefix("/") != path.removeprefix("/"):
-        return False
-    if getattr(kind, "name", "") != "CLIENT" or span in _adopted:
-        return False
-    _adopted.add(span)
-    return True

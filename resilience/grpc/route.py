@@ -96,6 +96,7 @@ class Route:
             engine.look()
         binding = self.last
         if binding.epoch != engine.epoch:
+            self.tracing = tracing_of(engine, self.target)  # sinks may have come
             binding = self.last = engine.bind(self.target)
             if self._undeclared is not None:
                 self._undeclared.say()

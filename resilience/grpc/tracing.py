@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from resilience.telemetry import names, outer
 from resilience.telemetry.traces import TraceSink
 
 from . import instrumented
@@ -53,7 +54,7 @@ class Tracing:
     def __init__(self, engine: PolicyEngine, target: Target) -> None:
         self._engine = engine
         self._target = target
-        self._path = f"/{target.full_method}"
+        self._path = f"/{target.full_method.removeprefix('/')}"
         self._inside: Any = _UNKNOWN
 
     def launch(
@@ -80,7 +81,7 @@ class Tracing:
         if number == 1:
             sending.spans = None
             sending.spans = self._begin(sink, sending)
-        spans = sending.spans
+        spans: CallSpans | None = getattr(sending, "spans", None)
         if spans is None:
             return None
         sink.claim(spans, sending.call)
@@ -94,17 +95,15 @@ class Tracing:
         from opentelemetry.trace import get_current_span, get_tracer
 
         context = get_current()
-        if _is_suppressed(context):
-            return None
         current = get_current_span(context)
         inner = self._interceptor(sending)
-        is_outside = instrumented.outside(current, self._path)
+        stands = outer.take(current, self._target.full_method)
         tracer: Tracer | None = sink.tracer
         if tracer is None and inner is not None:
             tracer = inner._tracer
-        elif tracer is None and is_outside:
-            tracer = get_tracer("resilience")
-        if tracer is None:
+        elif tracer is None and stands:
+            tracer = get_tracer(names.METER)
+        if tracer is None or outer.is_suppressed(context):
             return None
         call = sending.call
         made = sink.begin(
@@ -112,7 +111,7 @@ class Tracing:
             self._target,
             tracer,
             context,
-            outer=current if is_outside else None,
+            outer=current if stands else None,
             waited_s=self._engine.now() - call.arrived_at,
         )
         made.makes_attempts = inner is None
@@ -163,7 +162,7 @@ class Leg:
             native.close()
             if not self._spans.makes_attempts:
                 self._begin_in_its_place(sending)
-            self.context = _suppressed(self.context)
+            self.context = outer.suppressed(self.context)
             native = self._enter(sending, request, timeout)
         if type(native) is CoroutineType:
             return _within(self.context, native)
@@ -172,7 +171,8 @@ class Leg:
     def _begin_in_its_place(self, sending: Sending) -> None:
         engine, target = sending.route.engine, sending.route.target
         try:
-            self.begin(sending.call, name=f"/{target.full_method}")
+            name = f"/{target.full_method.removeprefix('/')}"
+            self.begin(sending.call, name)
         except Exception as error:  # noqa: BLE001 - telemetry never fails a call
             engine.fanout.failed(self, error, engine.now())
 
@@ -216,16 +216,3 @@ def _injected(metadata: Any, context: Context) -> Any:
         if not (isinstance(pair, tuple) and pair and pair[0] in added)
     )
     return kept + tuple(added.items())
-
-
-def _is_suppressed(context: Context) -> bool:
-    """Has somebody (an exporter) asked not to be traced?"""
-    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
-
-    return bool(get_value(_SUPPRESS_INSTRUMENTATION_KEY, context))
-
-
-def _suppressed(context: Context) -> Context:
-    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, set_value
-
-    return set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, context)

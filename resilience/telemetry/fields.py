@@ -60,6 +60,8 @@ def of_call(ended: CallEnded) -> Fields:
     fields["elapsed_s"] = ended.elapsed_s
     if ended.timeout_s is not None:
         fields["time_left_s"] = ended.timeout_s - ended.elapsed_s
+    if origin := origin_of(ended):
+        fields["deadline_origin"] = origin
     fields["decision"] = decision_of(ended)
     fields["reason"] = ended.reason
     fields["wait_s"] = ended.wait_s
@@ -90,6 +92,14 @@ def of_breaker(changed: BreakerChanged) -> Fields:
     if changed.until is not None:
         fields["for_s"] = changed.until - changed.now
     return fields
+
+
+def origin_of(ended: CallEnded) -> str:
+    """Who set the deadline that the call ended by; empty: none ended it."""
+    is_late = ended.reason == "deadline" or ended.outcome.timed_out
+    if not is_late and ended.outcome.code != "DEADLINE_EXCEEDED":
+        return ""
+    return ended.deadline_origin
 
 
 def decision_of(ended: CallEnded) -> str:

@@ -31,10 +31,15 @@ class Instruments:
         self.call_duration = histogram(names.CALL_DURATION)
         self.call_retries = histogram(names.CALL_RETRIES)
         self.call_transparent_retries = histogram(names.CALL_TRANSPARENT_RETRIES)
+        self.call_hedges = histogram(names.CALL_HEDGES)
+        """Nothing is hedged yet, and calls without hedges leave no sample."""
         self.call_retry_delay = histogram(names.CALL_RETRY_DELAY)
+        self.deadline_used = histogram(names.DEADLINE_USED)
+        self.server_deadline_used = histogram(names.SERVER_DEADLINE_USED)
         self._tallies: list[Tally] = []
         self.attempt_started = self._counter(meter, names.ATTEMPT_STARTED)
         self.calls = self._counter(meter, names.CALLS)
+        self.server_calls = self._counter(meter, names.SERVER_CALLS)
         self.attempts = self._counter(meter, names.ATTEMPTS)
         self.rejected = self._counter(meter, names.REJECTED)
         self.masked_failures = self._counter(meter, names.MASKED_FAILURES)

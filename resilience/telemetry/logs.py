@@ -43,6 +43,7 @@ class _Key(NamedTuple):
     code: str
     decision: str
     reason: str
+    origin: str = ""
 
 
 _OTHER = _Key(logging.INFO, "other lines", "other", "other", "other", "other", "other")
@@ -62,8 +63,8 @@ class LogSink:
     Args:
         logger: None: the logger called `resilience`.
         said: identical lines written per interval, 5 unless given; the others are
-            counted and folded into one line. Alike are target, method, code, decision
-            and reason.
+            counted and folded into one line. Alike are target, method, code, decision,
+            reason and, where a deadline ended the call, who set it.
         every_s: length of that interval, 10 seconds unless given. The folded line
             comes with the next record after it, or with `close`.
     """
@@ -164,6 +165,7 @@ class LogSink:
             code,
             decision,
             record.reason,
+            fields.origin_of(record) if isinstance(record, CallEnded) else "",
         )
         return self._folding.is_said(key, record.now)
 
@@ -184,6 +186,8 @@ class LogSink:
                 "folded": lines,
                 "folded_s": seconds,
             }
+            if key.origin:
+                found["deadline_origin"] = key.origin
             extra = {"resilience": {"event": key.event, **found}}
             text = "%s: and %d more like this in the last %.3g s: %s"
             words = fields.text_of(found)

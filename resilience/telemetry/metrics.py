@@ -1,10 +1,12 @@
 """Metrics over OpenTelemetry: gRPC's own names for gRPC, `resilience.` for all.
 
-Counts only what records say. Every attempt is counted once: those that failed, and
-successes after them, by their own record; a first attempt that succeeded has none and
-is counted by its call's. Names live in `names.py`, bounds of attributes in `labels.py`.
+Counts what records say, and attempts of gRPC as they start. Every attempt is counted
+once: those that failed, and successes after them, by their own record; a first attempt
+that succeeded has none and is counted by its call's. Names live in `names.py`, bounds
+of attributes in `labels.py`.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from resilience.core.record import (
@@ -15,6 +17,8 @@ from resilience.core.record import (
     Notice,
     Record,
 )
+from resilience.core.served import Served
+from resilience.core.target import Target
 
 from . import gauges, names
 from .instruments import Instruments
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_METHODS = 200
 MAX_CODES = 100
+NOTHING_LEFT = 2.0
+"""The share of a budget that was used up before the call came."""
 
 
 class MetricsSink:
@@ -55,10 +61,14 @@ class MetricsSink:
         self._scopes = Bounded(max_methods)
         self._states = BreakerStates()
         self._watched: list[gauges.Snapshot] = []
+        self._methods = Bounded(max_methods)
         self._made: Instruments | None = None
+        self.attempt_started: Callable[[Target], None] | None = None
+        """Count an attempt of gRPC that starts; None: nothing is measured."""
         if meter_provider is not None:
             meter = meter_provider.get_meter(names.METER)
             self._made = Instruments(meter)
+            self.attempt_started = self._attempt_started
             gauges.register(meter, self._states, self._watched)
 
     @classmethod
@@ -80,6 +90,7 @@ class MetricsSink:
         """Count anew with new locks, after a fork: the parent counts its own."""
         self._targets.renew()
         self._codes.renew()
+        self._methods.renew()
         self._scopes.renew()
         self._states.renew()
         if self._made is not None:
@@ -102,6 +113,8 @@ class MetricsSink:
                 self._breaker(made, record)
             case Notice():
                 made.notices.add(self._codes.value(record.code))
+            case Served():
+                self._served(made, record)
 
     # -- records -----------------------------------------------------------------
 
@@ -121,6 +134,8 @@ class MetricsSink:
         if ended.ambiguous:
             made.ambiguous.add(*own, code)
         made.calls.add(*own, code, ended.reason, ended.mode)
+        share = _share(ended.elapsed_s, ended.timeout_s)
+        made.deadline_used.record(share, _deadline(own, code, ended.deadline_origin))
         if own.protocol == "grpc":
             _grpc_call(made, own, ended)
 
@@ -129,10 +144,20 @@ class MetricsSink:
     ) -> None:
         made.attempts.add(*own, self._codes.value(code))
         if own.protocol == "grpc":
-            found = _grpc(own)
-            made.attempt_started.add(own.method, own.target)
-            status = {**found, names.GRPC_STATUS: _status(code)}
+            status = {**_grpc(own), names.GRPC_STATUS: _status(code)}
             made.attempt_duration.record(elapsed_s, status)
+
+    def _attempt_started(self, target: Target) -> None:
+        if self._made is not None:
+            own = self._targets.of(target)
+            self._made.attempt_started.add(own.method, own.target)
+
+    def _served(self, made: Instruments, served: Served) -> None:
+        method, code = self._methods.value(served.method), served.code
+        made.server_calls.add(method, code, served.reason)
+        share = _share(served.elapsed_s, served.budget_s)
+        found = {names.METHOD: method, names.CODE: code}
+        made.server_deadline_used.record(share, found)
 
     def _decided(self, made: Instruments, decided: Decided) -> None:
         own = self._targets.of(decided.target)
@@ -155,6 +180,23 @@ def _grpc_call(made: Instruments, own: Own, ended: CallEnded) -> None:
         made.call_transparent_retries.record(ended.free_attempts, found)
     if ended.attempts > 1 or ended.wait_s > 0:
         made.call_retry_delay.record(ended.wait_s, found)
+
+
+def _share(elapsed_s: float, budget_s: float | None) -> float:
+    """The part of the budget that was used; 0: there was none."""
+    if budget_s is None:
+        return 0.0
+    return elapsed_s / budget_s if budget_s > 0 else NOTHING_LEFT
+
+
+def _deadline(own: Own, code: str, origin: str) -> dict[str, str]:
+    return {
+        names.PROTOCOL: own.protocol,
+        names.TARGET: own.target,
+        names.METHOD: own.method,
+        names.CODE: code,
+        names.DEADLINE_ORIGIN: origin,
+    }
 
 
 def _grpc(own: Own) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Every name of a metric or attribute, with unit and buckets. Nowhere else is one.
+"""Every name of a metric, event or attribute, with unit and buckets: only here.
 
 gRPC's own metrics follow gRFC A66 (attempts and calls) and A96 (retries); what they
 leave open, and what holds for AWS and plain functions too, is under `resilience.`.
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 
 METER = "resilience"
-"""Name of the meter, as A66 asks: the library's."""
+"""Name of meter and tracer, as A66 asks: the library's."""
 
 OTHER = "other"
 """Stands for every value of an attribute beyond its bound."""
@@ -20,6 +20,8 @@ LATENCY_S = (
     *(1, 2, 5, 10, 20, 50, 100),
 )
 """Bucket bounds in seconds (A66)."""
+SHARES = (0, *(n / 10 for n in range(1, 11)), 1.1, 1.5, 2)
+"""Bucket bounds of the share of a budget that was used; above 1: overspent."""
 FEW = (1, 2, 3, 4, 5)
 """Bucket bounds of retries and hedges (A96)."""
 MORE = (1, 2, 3, 4, 5, 10)
@@ -31,6 +33,19 @@ GRPC_TARGET = "grpc.target"
 """The name given to the channel."""
 GRPC_STATUS = "grpc.status"
 """`OK`, `UNAVAILABLE`, ...; what is none of gRPC's codes is `UNKNOWN`."""
+
+PREVIOUS_ATTEMPTS = "previous-rpc-attempts"
+"""Of an attempt's span (A72): attempts before it, free repeats left out."""
+TRANSPARENT_RETRY = "transparent-retry"
+"""Of an attempt's span (A72): is it such a repeat of unprocessed work?"""
+RPC_SYSTEM = "rpc.system"
+"""OpenTelemetry's semantic conventions, as its instrumentation writes them."""
+RPC_SERVICE = "rpc.service"
+"""`package.Service`."""
+RPC_METHOD = "rpc.method"
+"""`Method`."""
+RPC_STATUS = "rpc.grpc.status_code"
+"""gRPC's number of the status."""
 
 PROTOCOL = "resilience.protocol"
 """`grpc`, `aws` or `app`."""
@@ -67,27 +82,66 @@ POLICY_EDITION = "resilience.policy.edition"
 POLICY_SOURCES = "resilience.policy.sources"
 """The files it came from, separated by commas."""
 
-GRPC_STATUSES = frozenset(
-    {
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    }
-)
+DEADLINE_ORIGIN = "resilience.deadline.origin"
+"""Who set the deadline: `inbound`, `ambient`, `explicit`, `policy`, `none`."""
+CALL_ID = "resilience.call_id"
+"""Of a call's span: the id in log lines and notes."""
+ATTEMPT = "resilience.attempt"
+"""Number of an attempt; starts at 1."""
+ATTEMPTS_MADE = "resilience.attempts"
+"""Of a call's span: attempts on the wire."""
+IS_AMBIGUOUS = "resilience.ambiguous"
+"""Of a call's span, set where the server may have executed a call that failed."""
+KIND = "resilience.kind"
+"""What an outcome is: `transport`, `overload`, `application`, ..."""
+REACHED = "resilience.reached"
+"""May the server have acted on it: `no`, `maybe`, `yes`."""
+MESSAGE = "resilience.message"
+"""Text of a status or of a refusal, escaped and cut."""
+WAIT = "resilience.wait"
+"""Seconds until the next attempt."""
+PUSHBACK = "resilience.pushback"
+"""Seconds that the server asked to wait; below 0: it forbids a repeat."""
+EVIDENCE = "resilience.evidence"
+"""On what a breaker changed its state."""
+
+EVENT_RETRY = "resilience.retry"
+"""An attempt failed and will be repeated after the wait."""
+EVENT_STOP = "resilience.stop"
+"""An attempt failed, or was due, and there is no other one; the reason says why."""
+EVENT_REJECTED = "resilience.rejected"
+"""Nothing was sent."""
+EVENT_BREAKER = "resilience.breaker"
+"""The call moved a breaker."""
+EVENT_OBSERVED = "resilience.observed"
+"""What an observing mechanism would have done."""
+
+GRPC_STATUS_NUMBERS = {
+    name: number
+    for number, name in enumerate(
+        (
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        )
+    )
+}
+"""Every status and its number."""
+GRPC_STATUSES = frozenset(GRPC_STATUS_NUMBERS)
 """The values of `grpc.status`."""
 SCOPE_DIMENSIONS = frozenset({"target", "service", "method", "operation", "region"})
 """Dimensions of a scope that may become part of an attribute: their values are few."""
@@ -113,7 +167,7 @@ ATTEMPT_STARTED = Metric(
     "grpc.client.attempt.started",
     "counter",
     "{attempt}",
-    "Attempts that were started; counted when they end.",
+    "Attempts that were started.",
     _GRPC,
 )
 ATTEMPT_DURATION = Metric(
@@ -163,6 +217,29 @@ CALL_RETRY_DELAY = Metric(
     "Time of a repeated or queued call in which no attempt was under way.",
     _GRPC,
     LATENCY_S,
+)
+DEADLINE_USED = Metric(
+    "resilience.call.deadline_used",
+    "histogram",
+    "1",
+    "Share of its time that a call took. 0: it had no deadline; 2: none was left.",
+    (*_OWN, CODE, DEADLINE_ORIGIN),
+    SHARES,
+)
+SERVER_CALLS = Metric(
+    "resilience.server.calls",
+    "counter",
+    "{call}",
+    "Calls that we served; dropped, late and cancelled ones by their reason.",
+    (METHOD, CODE, REASON),
+)
+SERVER_DEADLINE_USED = Metric(
+    "resilience.server.deadline_used",
+    "histogram",
+    "1",
+    "Share of its caller's time that a served call took; 0 and 2 as for calls.",
+    (METHOD, CODE),
+    SHARES,
 )
 CALLS = Metric(
     "resilience.calls",

@@ -27,8 +27,8 @@ class Fault(NamedTuple):
     """What the server does with one attempt."""
 
     kind: str
-    """`fail`: read some requests and fail; `early`: read some and answer; `late`: answer
-    some and fail; `ok`: answer all."""
+    """`fail`: read some requests and fail; `early`: read some and answer them; `late`:
+    answer some and fail; `ok`: answer all."""
     after: int = 0
     """Requests that are read before."""
 
@@ -107,21 +107,23 @@ def verdict(plan: Plan, attempts: list[Seen], told: Told, most_readers: int) -> 
     for seen in attempts:
         if seen.received != sent[: len(seen.received)]:
             return f"attempt {seen.uid} did not get the messages in order, each once"
-    sources = {answer.split(b"|", 1)[0] for answer in told.answers}
-    if len(sources) > 1:
-        return f"the answer comes from {len(sources)} attempts"
     if not told.answers:
         fits = told.code != "OK" or not sent or _ended_early(attempts)
         return "" if fits else "a call that ended well has no answer"
-    (uid,) = sources
-    answering = [seen for seen in attempts if b"%d" % seen.uid == uid]
+    return _answer_verdict(sent, attempts, told)
+
+
+def _answer_verdict(sent: list[bytes], attempts: list[Seen], told: Told) -> str:
+    sources = {answer.split(b"|", 1)[0] for answer in told.answers}
+    if len(sources) > 1:
+        return f"the answer comes from {len(sources)} attempts"
+    answering = [seen for seen in attempts if b"%d" % seen.uid in sources]
     if not answering:
         return "the answer comes from no attempt of this call"
     if answering[0] is not attempts[-1]:
         return "an attempt followed the one that had answered"
-    bodies = [answer.split(b"|", 1)[1] for answer in told.answers]
     whole = b"".join(sent)
-    got = b"".join(bodies)
+    got = b"".join(answer.split(b"|", 1)[1] for answer in told.answers)
     if not whole.startswith(got):
         return "the answer is not what was sent"
     if told.code != "OK" or _ended_early(attempts):
@@ -249,26 +251,23 @@ class Cutter:
             threading.Thread(target=self._pass, args=(front, back)).start()
 
     def _pass(self, front: socket.socket, back: socket.socket) -> None:
-        other = {front: back, back: front}
+        try:
+            self._copy({front: back, back: front})
+        finally:
+            with self._lock:
+                self._open.pop(front, None)
+            front.close()
+            back.close()
+
+    def _copy(self, other: dict[socket.socket, socket.socket]) -> None:
         with contextlib.suppress(OSError, ValueError):
-            while True:
-                ready, _, _ = select.select([front, back], [], [], 1.0)
+            while not self._closed.is_set():
+                ready, _, _ = select.select(list(other), [], [], 1.0)
                 for one in ready:
                     data = one.recv(1 << 16)
                     if not data:
-                        return_early = True
-                        break
+                        return
                     other[one].sendall(data)
-                else:
-                    if self._closed.is_set():
-                        break
-                    continue
-                if return_early:
-                    break
-        with self._lock:
-            self._open.pop(front, None)
-        front.close()
-        back.close()
 
     def _cut(self) -> None:
         assert self._every_s is not None
@@ -300,7 +299,9 @@ def make_plan(chance: random.Random, number: int) -> Plan:
     else:
         count = chance.choice((0, 1, 2, 3, 5, 8, 13, 21))
         sizes = [chance.choice((0, 1, 30, 300, 3000)) for _ in range(count)]
-        messages = [b"%s.%d/" % (name.encode(), n) + b"x" * s for n, s in enumerate(sizes)]
+        messages = [
+            b"%s.%d/" % (name.encode(), n) + b"x" * s for n, s in enumerate(sizes)
+        ]
     size = len(messages)
     faults = []
     for _ in range(chance.choice((0, 1, 1, 2, 3, 5))):

@@ -209,12 +209,14 @@ class Asyncio:
                     answers.append(message)
             else:
                 async for message in call:
-                    answers.append(message)
+                    answers.append(message)  # noqa: PERF401 - kept when it fails, too
         except (grpc.RpcError, asyncio.CancelledError):
             pass
         code, details = await call.code(), await call.details()
         if writing is not None:
-            await writing
+            # grpcio leaves a write that waits for a cancelled call's start for ever.
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
         return Told(answers, code.name, details)
 
     async def _write(self, call: Any, source: Source) -> None:

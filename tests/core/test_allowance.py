@@ -9,6 +9,7 @@ from resilience.core.allowance import (
     is_impatient,
     of_attempt,
     of_call,
+    origin_of,
 )
 from resilience.core.target import Facts
 from tests.core.policies import OK, RESET, TIMEOUT, policy
@@ -122,3 +123,27 @@ def test_an_impatient_caller_is_no_slow_server(
     made = policy(attempt_timeout_s=timeout_s)
 
     assert is_impatient(made, elapsed_s, expected_s) is expected
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "facts", "deadline", "expected"),
+    [
+        (None, Facts(), None, "none"),
+        (2.0, Facts(), 12.0, "policy"),
+        (2.0, Facts(timeout_s=2.0), 12.0, "explicit"),
+        (2.0, Facts(timeout_s=2.0), None, "explicit"),
+        (1.0, Facts(timeout_s=2.0, deadline_at=11.0), 11.0, "ambient"),
+        (2.0, Facts(deadline_at=15.0), 12.0, "policy"),
+        (1.0, Facts(deadline_at=11.0, inbound_at=11.0), 11.0, "inbound"),
+        (0.5, Facts(deadline_at=10.5, inbound_at=11.0), 10.5, "ambient"),
+        (
+            0.5,
+            Facts(timeout_s=0.5, deadline_at=11.0, inbound_at=11.0),
+            10.5,
+            "explicit",
+        ),
+    ],
+)
+def test_whose_deadline_it_is(timeout_s, facts, deadline, expected) -> None:
+    """The deadline that holds is that of whoever set it, nobody else's."""
+    assert origin_of(facts, timeout_s, deadline) == expected

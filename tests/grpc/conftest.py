@@ -18,8 +18,10 @@ import pytest
 
 import resilience
 import resilience.grpc
+from resilience.telemetry.traces import TraceSink
 from tests.grpc.peers.attempts import Attempts
 from tests.grpc.peers.clients import Client, core_policy
+from tests.grpc.peers.tracing import PROVIDER, SPANS, TracedClient, use_global
 
 
 class Seen(NamedTuple):
@@ -318,3 +320,32 @@ def bad_peer():
     yield make
     for peer in made:
         peer.close()
+
+
+@pytest.fixture
+def spans():
+    """Every span that ends from now on, made by the global provider."""
+    use_global()
+    SPANS.clear()
+    yield SPANS
+    SPANS.clear()
+
+
+@pytest.fixture
+def make_traced(attempts, spans):
+    """`make_traced(way, style, "timeout: 1s")`: calls that are traced that way."""
+    made = []
+
+    def make(way, style, more="", sinks=None, address=None):
+        if sinks is None and way == "alone":
+            sinks = (TraceSink(PROVIDER),)
+        engine = resilience.PolicyEngine.from_text(
+            core_policy(more), sinks=sinks, seed=1
+        )
+        client = TracedClient(way, style, address or attempts.address, engine)
+        made.extend((client, engine))
+        return client
+
+    yield make
+    for one in made:
+        one.close()

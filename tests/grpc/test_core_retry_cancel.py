@@ -35,6 +35,7 @@ def test_retry_cancel_during_delay(make_client, attempts, records, arity, style)
     assert running.cancel()
     assert not running.cancel()
     assert ([], *CANCELLED) == running.end()[:3]
+    until(lambda: records.of("CallEnded"))
     (ended,) = records.of("CallEnded")
     assert ("cancelled", 1) == (ended.reason, ended.attempts)
     carried = running.drop()

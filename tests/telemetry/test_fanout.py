@@ -2,10 +2,19 @@
 
 import logging
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.trace import NoOpTracerProvider
+
 from resilience.core.outcome import OK
 from resilience.telemetry.fanout import REPORT_EVERY_S, Fanout
 from resilience.telemetry.logs import LogSink
+from resilience.telemetry.metrics import MetricsSink
+from resilience.telemetry.traces import TraceSink
 from resilience.testing import CollectingSink
+
+
+def traced():
+    return TraceSink(NoOpTracerProvider())
 
 
 class Broken:
@@ -93,3 +102,53 @@ def test_logs_by_default():
     """With no sinks named, records go to the log; an empty list means none."""
     assert [LogSink] == [type(sink) for sink in Fanout(None)._sinks]
     assert Fanout([])._sinks == ()
+
+
+def test_what_was_recorded_at_one_moment(records):
+    """A sink that asks for it is given a step's records together."""
+    steps = []
+
+    class Whole(CollectingSink):
+        def emit_step(self, given):
+            steps.append(given)
+
+    fanout = Fanout([Whole()])
+    fanout.emit((records.attempt(), records.call()), 0.0)
+
+    assert steps == [(records.attempt(), records.call())]
+
+
+def test_a_sink_that_takes_no_step_is_counted(records, caplog):
+    """What `emit_step` raises is counted as well."""
+
+    class Torn(Broken):
+        def emit_step(self, _):
+            raise OSError
+
+    fanout = Fanout([Torn()])
+    fanout.emit((records.call(),), 0.0)
+
+    assert fanout.failures == 1
+
+
+def test_sinks_that_come_later():
+    """A sink that is added later is asked for what it wants as the others are."""
+    fanout = Fanout([LogSink()])
+    quiet = (fanout.wants_successes, fanout.starts, fanout.tracer)
+    tracer = TraceSink()
+    fanout.add(tracer)
+    fanout.add(MetricsSink(MeterProvider()))
+
+    assert quiet == (False, (), None)
+    assert fanout.wants_successes  # the metrics do
+    assert len(fanout.starts) == 1
+    assert fanout.tracer is tracer
+
+
+def test_one_sink_makes_spans():
+    """Of several trace sinks the first with a tracer makes spans, the others none."""
+    joining, first, second = TraceSink(), traced(), traced()
+    fanout = Fanout([joining, first, second])
+
+    assert fanout.tracer is first
+    assert (joining.is_idle, first.is_idle, second.is_idle) == (True, False, True)

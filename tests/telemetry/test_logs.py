@@ -217,6 +217,38 @@ def test_identical_lines_are_folded(sink, records, caplog):
     assert len(lines(caplog)) == 7
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "shown"),
+    [
+        ("DEADLINE_EXCEEDED", "idempotency", "inbound"),
+        ("UNAVAILABLE", "deadline", "inbound"),
+        ("UNAVAILABLE", "attempts-exhausted", ""),
+    ],
+)
+def test_whose_deadline_it_was(records, caplog, code, reason, shown):
+    """A call that a deadline ended says who set it; another one does not."""
+    outcome = Outcome(code, "transport", "maybe")
+    ended = records.call(outcome, reason=reason, deadline_origin="inbound")
+    LogSink().emit(ended)
+    [line] = data(caplog)
+
+    assert line.get("deadline_origin", "") == shown
+
+
+def test_deadlines_of_different_origin_are_not_folded_into_one(records, caplog):
+    """A cascade stays told from a caller's own short timeout when lines are folded."""
+    sink = LogSink(said=1)
+    late = Outcome("DEADLINE_EXCEEDED", "transport", "maybe")
+    for origin in ("inbound", "explicit", "inbound", "inbound", "explicit"):
+        sink.emit(records.call(late, reason="deadline", deadline_origin=origin))
+    sink.close()
+    folded = [line for line in data(caplog) if "folded" in line]
+
+    assert {("inbound", 2), ("explicit", 1)} == {
+        (line["deadline_origin"], line["folded"]) for line in folded
+    }
+
+
 def test_folded_lines_come_with_a_success(sink, records, caplog):
     """The first record after the interval brings the count, a clean success too."""
     for _ in range(7):

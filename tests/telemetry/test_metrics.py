@@ -5,43 +5,16 @@ import sys
 import threading
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from resilience import PolicyEngine, Rejected
 from resilience.core.outcome import OK, Outcome
 from resilience.core.record import Notice
+from resilience.core.served import Served
 from resilience.core.target import Target
 from resilience.telemetry import names
 from resilience.telemetry.metrics import MetricsSink
 from resilience.testing import Script, VirtualLoop, after
-
-
-class Meter:
-    """A metrics sink and what it has measured so far."""
-
-    def __init__(self):
-        self.reader = InMemoryMetricReader()
-        self.sink = MetricsSink(MeterProvider([self.reader]))
-
-    def points(self, name):
-        data = self.reader.get_metrics_data()
-        return [
-            point
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
-
-    def sums(self, metric):
-        """Counted values by the values of their attributes."""
-        found = {}
-        for point in self.points(metric.name):
-            value = point.value if hasattr(point, "value") else point.count
-            found[tuple(point.attributes.values())] = value
-        return found
+from tests.telemetry.measured import Meter
 
 
 @pytest.fixture
@@ -57,7 +30,6 @@ def test_clean_success(meter, records):
     """A call's only record counts its attempt too."""
     meter.sink.emit(records.call())
 
-    assert meter.sums(names.ATTEMPT_STARTED) == {CART: 1}
     assert {(*CART, "OK"): 1} == meter.sums(names.ATTEMPT_DURATION)
     assert {(*CART, "OK"): 1} == meter.sums(names.CALL_DURATION)
     assert {(*OWN, "OK"): 1} == meter.sums(names.ATTEMPTS)
@@ -101,7 +73,6 @@ def test_recovered_call(meter, records):
     )
     meter.sink.emit(ended)
 
-    assert meter.sums(names.ATTEMPT_STARTED) == {CART: 3}
     assert {(*CART, "UNAVAILABLE"): 2, (*CART, "OK"): 1} == meter.sums(
         names.ATTEMPT_DURATION
     )
@@ -150,10 +121,7 @@ def test_other_protocols_have_no_grpc_metrics(meter, records):
 
 def test_codes_are_bounded(records):
     """Exceptions' names cannot make more than a bounded number of series."""
-    reader = InMemoryMetricReader()
-    meter = Meter()
-    meter.sink = MetricsSink(MeterProvider([reader]), max_codes=3)
-    meter.reader = reader
+    meter = Meter(max_codes=3)
     for number in range(10):
         meter.sink.emit(records.attempt(Outcome(f"Error{number}", "application")))
     codes = {attributes[-1]: n for attributes, n in meter.sums(names.ATTEMPTS).items()}
@@ -179,6 +147,76 @@ def test_breakers(meter, records):
         ("aws:region=eu", "closed", "open"): 1
     }
     assert meter.sums(names.BREAKER_STATE) == {("aws:region=eu", "open"): 1}
+
+
+def test_started_attempts(meter, records):
+    """An attempt counts as started when it starts, not when it ends (gRFC A66)."""
+    meter.sink.attempt_started(records.cart)
+    meter.sink.attempt_started(records.cart)
+    meter.sink.emit(records.call())
+
+    assert meter.sums(names.ATTEMPT_STARTED) == {CART: 2}
+
+
+def test_share_of_the_deadline(meter, records):
+    """Each call leaves the share of its time that it took, and whose deadline it was.
+
+    No deadline is 0, none left is 2.
+    """
+    late = Outcome("DEADLINE_EXCEEDED", "transport", "maybe", timed_out=True)
+    cases = [
+        ("explicit", records.call(elapsed_s=0.5, timeout_s=2.0), 0.25),
+        ("inbound", records.call(late, elapsed_s=1.01, timeout_s=1.0), 1.01),
+        ("ambient", records.call(late, elapsed_s=0.0, timeout_s=-0.1, attempts=0), 2.0),
+        ("none", records.call(), 0.0),
+    ]
+    for origin, ended, _ in cases:
+        meter.sink.emit(ended._replace(deadline_origin=origin))
+    points = meter.points(names.DEADLINE_USED.name)
+    found = {point.attributes[names.DEADLINE_ORIGIN]: point for point in points}
+
+    assert {origin: share for origin, _, share in cases} == {
+        origin: point.sum for origin, point in found.items()
+    }
+    assert found["inbound"].attributes == {
+        **dict(zip((names.PROTOCOL, names.TARGET, names.METHOD), OWN, strict=True)),
+        names.CODE: "DEADLINE_EXCEEDED",
+        names.DEADLINE_ORIGIN: "inbound",
+    }
+    assert found["none"].explicit_bounds == names.SHARES
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("ok", "OK"),
+        ("failed", "INTERNAL"),
+        ("late", "OK"),
+        ("cancelled", "CANCELLED"),
+        ("dropped-deadline", "DEADLINE_EXCEEDED"),
+        ("dropped-gone", ""),
+    ],
+)
+def test_served_calls(meter, reason, code):
+    """Calls that we served count by method, status and what became of them."""
+    served = Served("i-1", "shop.Cart/Get", code, reason, 0.3, 0.5, 0.2, 0, "", 1.0)
+    meter.sink.emit(served)
+    [used] = meter.points(names.SERVER_DEADLINE_USED.name)
+
+    assert meter.sums(names.SERVER_CALLS) == {("shop.Cart/Get", code, reason): 1}
+    assert (used.sum, used.attributes[names.CODE]) == (0.6, code)
+
+
+def test_served_methods_are_bounded(records):
+    """However many methods a stranger asks for, few series come out."""
+    meter = Meter(max_methods=2)
+    for number in range(5):
+        method = f"shop.Cart/Get{number}"
+        served = Served("i-1", method, "OK", "ok", 0.3, None, None, 0, "", 1.0)
+        meter.sink.emit(served)
+    methods = {method: n for (method, *_), n in meter.sums(names.SERVER_CALLS).items()}
+
+    assert methods == {"shop.Cart/Get0": 1, "shop.Cart/Get1": 1, "other": 3}
 
 
 def test_notices(meter):
@@ -244,7 +282,7 @@ def test_attempts_that_time_out_or_are_left_are_counted_once(meter):
     loop.run()
     engine.emit(tuple(loop.records))
 
-    assert sum(meter.sums(names.ATTEMPT_STARTED).values()) == 3
+    assert sum(meter.sums(names.ATTEMPTS).values()) == 3
     assert sum(meter.sums(names.CALL_DURATION).values()) == 3
 
 
@@ -305,5 +343,5 @@ def test_metric_names_are_unique():
     """No two metrics share a name, and each has a unit and a description."""
     metrics = [made for made in vars(names).values() if isinstance(made, names.Metric)]
 
-    assert len(metrics) == len({metric.name for metric in metrics}) == 20
+    assert len(metrics) == len({metric.name for metric in metrics}) == 23
     assert all(metric.unit and metric.description for metric in metrics)

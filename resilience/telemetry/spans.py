@@ -1,0 +1,213 @@
+"""The spans of one call: the call's own, one for each attempt, decisions as events.
+
+After gRFC A72. Times, codes and reasons come from records; a span begins when an
+attempt does, for what is sent must name it. Knows no sink and no gRPC library.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+from resilience.core.outcome import Outcome
+from resilience.core.record import AttemptEnded, BreakerChanged, CallEnded, Decided
+from resilience.core.target import Target
+
+from . import names
+
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
+Fields = dict[str, str | int | float | bool]
+
+
+class CallSpans:
+    """The spans of one call. Owned by whoever drives it.
+
+    Args:
+        tracer: makes them.
+        context: what surrounds the call.
+        target: of the call.
+        call_id: the id in log lines and notes.
+        outer: a span that stands for the call already; None: one is made.
+        waited_s: how long ago the call arrived (it may have waited for a breaker).
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attempt",
+        "_is_ours",
+        "_stopped",
+        "_target",
+        "_tracer",
+        "context",
+        "makes_attempts",
+        "span",
+    )
+
+    def __init__(
+        self,
+        tracer: "Tracer",
+        context: "Context",
+        target: Target,
+        call_id: str,
+        *,
+        outer: "Span | None" = None,
+        waited_s: float = 0.0,
+    ) -> None:
+        from opentelemetry.trace import set_span_in_context
+
+        self._tracer = tracer
+        self._target = target
+        self._is_ours = outer is None
+        self._attempt: Span | None = None
+        self._stopped = ""
+        self.span: Span
+        """The call's own: ours, or one that another made for it."""
+        found: Fields = {names.CALL_ID: call_id, names.TARGET: target.name}
+        if outer is None:
+            start = time.time_ns() - int(waited_s * 1e9) if waited_s > 0 else None
+            self.span = tracer.start_span(
+                f"Sent.{_dotted(target)}", context, attributes=found, start_time=start
+            )
+        else:
+            self.span = outer
+            outer.set_attributes(found)
+        self.makes_attempts = True
+        """False: somebody inside makes the spans of attempts."""
+        self.context: Context = set_span_in_context(self.span, context)
+        """That of the call: attempts are made in it."""
+
+    # -- attempts ----------------------------------------------------------------
+
+    def start_attempt(
+        self, number: int, *, previous: int, is_free: bool, name: str = ""
+    ) -> "Span":
+        """Begin the span of attempt *number*.
+
+        Args:
+            number: starts at 1.
+            previous: attempts before it, free repeats left out.
+            is_free: whether it is itself one.
+            name: empty: the one that A72 gives.
+        """
+        from opentelemetry.trace import SpanKind
+
+        target = self._target
+        # A72 leaves the kind open. What calls the server is the client's span: service
+        # maps pair it with the server's, which is its child.
+        self._attempt = self._tracer.start_span(
+            name or f"Attempt.{_dotted(target)}",
+            self.context,
+            SpanKind.CLIENT,
+            {
+                names.PREVIOUS_ATTEMPTS: previous,
+                names.TRANSPARENT_RETRY: is_free,
+                names.ATTEMPT: number,
+                names.RPC_SYSTEM: "grpc",
+                names.RPC_SERVICE: target.service,
+                names.RPC_METHOD: target.method,
+            },
+        )
+        return self._attempt
+
+    def attempt_ended(self, ended: AttemptEnded) -> None:
+        """End the span of the attempt, and note what was decided."""
+        self._end_attempt(ended.outcome)
+        if ended.outcome.kind == "ok":
+            return
+        event = names.EVENT_RETRY
+        if ended.decision != "retry":
+            event, self._stopped = names.EVENT_STOP, ended.reason
+        found = _of_outcome(ended.outcome)
+        found[names.ATTEMPT] = ended.number
+        found[names.REASON] = ended.reason
+        if ended.decision == "retry":
+            found[names.WAIT] = ended.wait_s
+        if ended.outcome.pushback_s is not None:
+            found[names.PUSHBACK] = ended.outcome.pushback_s
+        self._note(event, found)
+
+    def _end_attempt(self, outcome: Outcome) -> None:
+        span, self._attempt = self._attempt, None
+        if span is None:
+            return
+        number = names.GRPC_STATUS_NUMBERS.get(outcome.code)
+        if number is not None:
+            span.set_attribute(names.RPC_STATUS, number)
+        _set_status(span, outcome)
+        span.end()
+
+    # -- the call ----------------------------------------------------------------
+
+    def decided(self, decided: Decided) -> None:
+        """Note what an observing mechanism would have done."""
+        found: Fields = {
+            names.MECHANISM: decided.mechanism,
+            names.DECISION: decided.decision,
+            names.REASON: decided.reason,
+            names.WAIT: decided.wait_s,
+        }
+        self._note(names.EVENT_OBSERVED, found)
+
+    def breaker_changed(self, changed: BreakerChanged) -> None:
+        """Note that the call moved a breaker."""
+        found: Fields = {
+            names.SCOPE: changed.scope,
+            names.OLD_STATE: changed.old,
+            names.STATE: changed.new,
+            names.EVIDENCE: changed.evidence,
+        }
+        self._note(names.EVENT_BREAKER, found)
+
+    def call_ended(self, ended: CallEnded) -> None:
+        """End the call's span, and that of an attempt that no record has ended."""
+        outcome = ended.outcome
+        self._end_attempt(outcome)
+        found: Fields = {names.REASON: ended.reason}
+        if ended.attempts == 0:
+            found[names.MESSAGE] = outcome.message
+            self._note(names.EVENT_REJECTED, found)
+        elif outcome.kind != "ok" and ended.reason != self._stopped:
+            self._note(names.EVENT_STOP, found)  # a repeat that was due was not made
+        told: Fields = {names.ATTEMPTS_MADE: ended.attempts, names.REASON: ended.reason}
+        if ended.timeout_s is not None:
+            told[names.DEADLINE_ORIGIN] = ended.deadline_origin
+        if ended.ambiguous:
+            told[names.IS_AMBIGUOUS] = True
+        if not self.span.is_recording():
+            return
+        self.span.set_attributes(told)
+        if self._is_ours:
+            _set_status(self.span, outcome)
+            self.span.end()
+
+    def _note(self, event: str, found: Fields) -> None:
+        if self.span.is_recording():
+            self.span.add_event(event, found)
+
+
+def _dotted(target: Target) -> str:
+    return f"{target.service}.{target.method}".removeprefix(".")
+
+
+def _of_outcome(outcome: Outcome) -> Fields:
+    found: Fields = {
+        names.CODE: outcome.code,
+        names.KIND: outcome.kind,
+        names.REACHED: outcome.reached,
+    }
+    if outcome.message:
+        found[names.MESSAGE] = outcome.message
+    return found
+
+
+def _set_status(span: "Span", outcome: Outcome) -> None:
+    """OK, or the error with code and text (A72)."""
+    from opentelemetry.trace import StatusCode
+
+    if outcome.kind == "ok":
+        span.set_status(StatusCode.OK)
+    else:
+        text = f"{outcome.code}, {outcome.message}" if outcome.message else outcome.code
+        span.set_status(StatusCode.ERROR, text)
