@@ -17,10 +17,10 @@ from . import instrumented
 
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
     from resilience.core.call import Call
     from resilience.core.target import Target
@@ -38,24 +38,33 @@ def tracing_of(engine: PolicyEngine, target: Target) -> Tracing | None:
     OpenTelemetry's instrumentation is joined without being asked: its switches are what
     turned tracing on.
     """
-    if engine.fanout.tracer is None:
-        if instrumented.is_loaded():
+    sink = engine.fanout.tracer
+    traces = sink is not None and sink.tracer is not None
+    if not traces and instrumented.is_loaded():
+        traces = True
+        if sink is None:
             engine.add_sink(TraceSink())
-        elif not engine.fanout.starts:
-            return None
-    return Tracing(engine, target)
+    if not traces and not engine.fanout.starts:
+        return None
+    return Tracing(engine, target, traces=traces)
 
 
 class Tracing:
     """Tells of the attempts of one route. Safe to share between threads."""
 
-    __slots__ = ("_engine", "_inside", "_path", "_target")
+    __slots__ = ("_current_span", "_engine", "_inside", "_path", "_target")
 
-    def __init__(self, engine: PolicyEngine, target: Target) -> None:
+    def __init__(self, engine: PolicyEngine, target: Target, *, traces: bool) -> None:
         self._engine = engine
         self._target = target
         self._path = f"/{target.full_method.removeprefix('/')}"
         self._inside: Any = _UNKNOWN
+        self._current_span: Callable[[], Span] | None = None
+        """None: nothing is traced, attempts are counted only."""
+        if traces:
+            from opentelemetry.trace import get_current_span
+
+            self._current_span = get_current_span
 
     def launch(
         self, sending: Sending, number: int, timeout: float | None, metadata: Any
@@ -66,8 +75,12 @@ class Tracing:
         try:
             for started in fanout.starts:
                 started(self._target)
-            if fanout.tracer is not None:
-                leg = self._leg(fanout.tracer, sending, number, metadata)
+            sink, current_span = fanout.tracer, self._current_span
+            if sink is not None and current_span is not None:
+                if number == 1:
+                    sending.spans = None
+                    sending.spans = self._begin(sink, sending, current_span())
+                leg = self._leg(sink, sending, number, metadata)
         except Exception as error:  # noqa: BLE001 - telemetry never fails a call
             fanout.failed(self, error, self._engine.now())
         request = sending.request(number)
@@ -78,9 +91,6 @@ class Tracing:
     def _leg(
         self, sink: TraceSink, sending: Sending, number: int, metadata: Any
     ) -> Leg | None:
-        if number == 1:
-            sending.spans = None
-            sending.spans = self._begin(sink, sending)
         spans: CallSpans | None = getattr(sending, "spans", None)
         if spans is None:
             return None
@@ -90,26 +100,27 @@ class Tracing:
             leg.begin(sending.call)
         return leg
 
-    def _begin(self, sink: TraceSink, sending: Sending) -> CallSpans | None:
-        from opentelemetry.context import get_current
-        from opentelemetry.trace import get_current_span, get_tracer
-
-        context = get_current()
-        current = get_current_span(context)
+    def _begin(
+        self, sink: TraceSink, sending: Sending, current: Span
+    ) -> CallSpans | None:
         inner = self._interceptor(sending)
         stands = outer.take(current, self._target.full_method)
         tracer: Tracer | None = sink.tracer
         if tracer is None and inner is not None:
             tracer = inner._tracer
-        elif tracer is None and stands:
-            tracer = get_tracer(names.METER)
-        if tracer is None or outer.is_suppressed(context):
+        if tracer is None and not stands:
+            return None
+        from opentelemetry.context import get_current
+        from opentelemetry.trace import get_tracer
+
+        context = get_current()
+        if outer.is_suppressed(context):
             return None
         call = sending.call
         made = sink.begin(
             call,
             self._target,
-            tracer,
+            tracer or get_tracer(names.METER),
             context,
             outer=current if stands else None,
             waited_s=self._engine.now() - call.arrived_at,
