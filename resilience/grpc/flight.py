@@ -173,13 +173,13 @@ class Flight:
         # An error that was raised lives on with its traceback: it must not keep the
         # channel, which closes when nobody holds it.
         self._sending = None
-        if not self._end():
-            return
-        if finish.outcome.kind != "ok":
+        if finish.outcome.kind != "ok" and not self.ended:
             error = self.error or self.handle()
-            if error is not None:
-                attach_report(self.call, error)
-        self._run_callbacks()
+            if error is not None:  # before anybody who waits for the end can look
+                status = self.error or self.late or self.native
+                attach_report(self.call, error, status)
+        if self._end():
+            self._run_callbacks()
 
     def _overflowed(self, number: int) -> bool:
         """The requests outgrew their buffer: is attempt *number* the last now?"""

@@ -7,7 +7,7 @@ for the report at the end. Nothing here sends anything.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resilience.context import (
     LONGEST_S,
@@ -153,9 +153,12 @@ def native_timeout(timeout: float | None) -> float | None:
     return None if timeout is not None and timeout >= LONGEST_S else timeout
 
 
-def attach_report(call: Call, error: BaseException) -> None:
-    """Put the history of *call*, which has ended, on the error that its caller gets."""
+def attach_report(call: Call, error: BaseException, status: Any = None) -> None:
+    """Put the history of *call*, which has ended, on the error that its caller gets.
+
+    *status* tells code and details where *error* itself cannot yet.
+    """
     if isinstance(error, Rejected):
         attach(error, of_call(call, error.retry_after_s))
     else:
-        attach(error, of_call(call, hint=extract.explanation(error)))
+        attach(error, of_call(call, hint=extract.explanation(status or error)))

@@ -113,6 +113,10 @@ class KeptFeed(Feed):
         self._refused: tuple[int, Exception] | None = None
         """A position, and why what stood there cannot be sent."""
         self._pump: asyncio.Task[None] | None = None
+        self._has_read = False
+        """Did it come to its end?"""
+        self._handle: Any = None
+        """What the application holds of the call, held for it."""
 
     @property
     def has_ended(self) -> bool:
@@ -133,6 +137,7 @@ class KeptFeed(Feed):
         """Attempt *number* has ended: nothing is sent into it any more."""
         if number == self._number:
             self._number = 0
+            self._stop_holding()
             self._signal.wake()
 
     def release(self) -> None:
@@ -143,6 +148,7 @@ class KeptFeed(Feed):
     def end(self, *, cancelled: bool) -> None:
         """The call is over: nobody waits, nothing is kept."""
         self._number = 0
+        self._stop_holding()
         self._is_over = True
         self._buffer.clear()
         if cancelled and self._pump is not None:
@@ -199,13 +205,18 @@ class KeptFeed(Feed):
             raise
 
     def _start_pump(self) -> None:
-        if self._pump is None and self.source is not None:
-            # Together with the call's handle, if it has one: as with native calls, who
-            # gives an iterator need not keep the call.
-            work = self._read(self.call.handle())
-            self._pump = asyncio.get_running_loop().create_task(work)
+        if self.source is None or self._has_read:
+            return
+        # As with native calls, who gives an iterator need not keep the call: it goes
+        # on while its attempt is fed.
+        self._handle = self.call.handle()
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._read())
 
-    async def _read(self, handle: Any) -> None:
+    def _stop_holding(self) -> None:
+        self._handle = None
+
+    async def _read(self) -> None:
         """Read the application's iterator to its end, or the call's."""
         try:
             if isinstance(self.source, AsyncIterable):
@@ -225,4 +236,5 @@ class KeptFeed(Feed):
             _LOGGER.debug("a request iterator raised", exc_info=True)
             self.call.cancel()
         finally:
-            del handle
+            self._has_read = True
+            self._stop_holding()

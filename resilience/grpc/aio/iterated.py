@@ -38,7 +38,7 @@ class Iterated(KeptFeed):
         self._start_pump()
         return _Reading(self, number)
 
-    async def _read(self, handle: Any) -> None:
+    async def _read(self) -> None:
         """Read the application's iterator, one message each time one is wanted."""
         is_async = isinstance(self.source, AsyncIterable)
         is_written = getattr(self.source, "__name__", "") == _OF_WRITES
@@ -62,7 +62,8 @@ class Iterated(KeptFeed):
         except BaseException as error:  # noqa: BLE001 - an attempt's reader raises it
             self._error = error
         finally:
-            del handle
+            self._has_read = True
+            self._stop_holding()
             self._signal.wake()
 
     def _add(self, message: Any) -> int:

@@ -17,6 +17,7 @@ from resilience.context import (
 from resilience.grpc.held import Holding
 from resilience.grpc.route import Route, is_native
 from resilience.grpc.sending import AS_GIVEN, Sending
+from resilience.grpc.streaming import may_repeat
 
 from .begin import begin_stream, begin_upload
 from .call import UnaryUnaryCall
@@ -78,7 +79,8 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
             facts = route.plain
             if not is_plain:
                 facts, served = route.facts(None), waiting_caller()
-        if binding.policy.retry is not None and binding.mode == "enforce":
+        # Bytes do not change; whatever else may is serialised once, for all attempts.
+        if type(request) is not bytes and may_repeat(binding):
             request = self._holding.hold(request)
         sending = Sending(route, binding, self._inner, request, given)
         made = UnaryUnaryCall(engine.new_call(binding, facts), sending, self._calls)
