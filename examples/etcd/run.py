@@ -53,13 +53,15 @@ def jobs_for(seconds: float) -> list[Job]:
     ]
 
 
-def run(way: Way, *, seconds: float, kills: int, down_s: float) -> Result:
+def run(
+    way: Way, *, seconds: float, kills: int, down_s: float, election_ms: int = 1000
+) -> Result:
     """Run one way against a fresh etcd, killed *kills* times within *seconds*.
 
     Each time it stays away for *down_s* seconds before it is started again.
     """
     with Supervisor() as supervisor:
-        etcd = etcd_server(supervisor)
+        etcd = etcd_server(supervisor, election_ms=election_ms)
         etcd.start()
         etcd.wait_ready()
         started: list[int] = []

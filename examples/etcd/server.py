@@ -12,8 +12,13 @@ def find_etcd() -> str | None:
     return shutil.which("etcd")
 
 
-def etcd_server(supervisor: Supervisor, name: str = "etcd") -> Server:
+def etcd_server(
+    supervisor: Supervisor, name: str = "etcd", *, election_ms: int = 1000
+) -> Server:
     """An etcd that is not started yet; its data survives kills, not the supervisor.
+
+    A member that comes back waits for *election_ms* to twice that, etcd's own default
+    being a second, before it leads itself again.
 
     Raises:
         FileNotFoundError: the program is not installed.
@@ -30,6 +35,8 @@ def etcd_server(supervisor: Supervisor, name: str = "etcd") -> Server:
         *("--listen-client-urls", client_url, "--advertise-client-urls", client_url),
         *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
         *("--initial-cluster", f"one={peer_url}", "--log-level", "error"),
+        *("--election-timeout", str(election_ms)),
+        *("--heartbeat-interval", str(election_ms // 10)),
     ]
     return supervisor.server(name, argv, port=port)
 

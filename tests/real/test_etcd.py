@@ -20,7 +20,8 @@ def test_bare_calls_fail_while_etcd_is_away(need):
 def test_no_call_fails_or_is_late(need):
     """Put and Range outlive two kills within their five seconds, on one policy."""
     need("etcd")
-    result = run("resilience", seconds=5, kills=2, down_s=0.5)
+    # A short election: on a busy machine the default one alone can take the five.
+    result = run("resilience", seconds=5, kills=2, down_s=0.5, election_ms=200)
 
     assert result.errors == ()
     assert (result.tally.failed, result.tally.late) == (0, 0)
