@@ -62,6 +62,7 @@ ROWS = [
     Row("UNAVAILABLE", f"Stream removed (Socket closed ({GOAWAY}))", "transport", "maybe"),
     Row("UNAVAILABLE", RST.format(7), "transport", "no", "unprocessed"),
     Row("INTERNAL", RST.format(2), "transport", "maybe"),
+    Row("INTERNAL", "Internal error from Core", "transport", "maybe"),
     Row("CANCELLED", RST.format(8), "transport", "maybe"),
     Row("RESOURCE_EXHAUSTED", RST.format(11), "overload", "maybe", "throttled"),
     Row("PERMISSION_DENIED", RST.format(12), "permanent", "maybe"),

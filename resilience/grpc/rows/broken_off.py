@@ -69,6 +69,8 @@ GARBLED = (
     Row("INTERNAL", "Decompression failed", "transport", "maybe"),
     Row("INTERNAL", "error decompressing", "transport", "maybe"),
     Row("UNKNOWN", "No status received", "transport", "maybe"),
+    # grpcio's asyncio calls, of a write that failed under way: the stream is gone.
+    Row("INTERNAL", "Internal error from Core", "transport", "maybe"),
     Row("*", "RST_STREAM", "transport", "maybe"),
     Row("*", "Stream removed", "transport", "maybe"),
     Row("UNKNOWN", "Failed parsing HTTP/2", "transport", "maybe"),
