@@ -5,6 +5,7 @@ interceptors themselves.
 """
 
 import asyncio
+import contextlib
 import gc
 import socket
 import threading
@@ -361,6 +362,22 @@ async def test_a_write_into_an_attempt_that_is_cut_goes_on(plain, peer):
                 await call.write(b"a")
             assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             engine.close()
+
+
+@pytest.mark.parametrize("arity", ARITIES)
+async def test_closing_a_channel_meets_calls_in_tasks(peer, engine, arity):
+    """Older grpcio looks through all tasks for its own calls, and finds ours."""
+    peer.script = [peer.wait]
+    bare = grpc.aio.insecure_channel(peer.address)
+    channel = resilience.grpc.aio.intercept_channel(bare, engine, target="t")
+    call = start(channel, arity)
+    name = "code" if arity == "stream_unary" else "read"
+    task = asyncio.create_task(getattr(call, name)())
+    await asyncio.sleep(0)
+    await channel.close()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert await call.code() is grpc.StatusCode.CANCELLED
 
 
 async def test_styles_are_not_mixed(plain):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from .changes import Signal
-from .ends import End, end_of, read_now
+from .ends import End, end_of, is_over, read_now
 from .outer import OuterCall
 
 
@@ -130,7 +130,7 @@ class AcrossAttempts(OuterCall):
                 if self._feed is not None:
                     self._feed.release()
                 return found
-            if not found and not native.done():
+            if not found and not is_over(native):
                 return found
         return await super().initial_metadata()
 
@@ -143,7 +143,7 @@ class AcrossAttempts(OuterCall):
                 break
             seen = self.number
             await self._from(native, native.wait_for_connection)
-            if not native.done():
+            if not is_over(native):
                 return
         await self._ending()
         self.raise_end()
@@ -155,7 +155,7 @@ class AcrossAttempts(OuterCall):
         try:
             return await ask()
         except grpc.RpcError:
-            if not native.done():
+            if not is_over(native):
                 raise
         except asyncio.CancelledError:
             if is_cancelling(task, cancels) or not native.cancelled():

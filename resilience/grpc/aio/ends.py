@@ -67,6 +67,14 @@ async def end_of(native: Any) -> End | Exception:
         return error
 
 
+def is_over(native: Any) -> bool:
+    """Has *native* ended? Older grpcio raises there what an interceptor raised."""
+    try:
+        return bool(native.done())
+    except Exception:  # noqa: BLE001 - see above
+        return True
+
+
 def read_now(native: Any, tell: Callable[[End | Exception], None]) -> bool:
     """Tell how *native*, whose status is there, ended; False: that takes waiting."""
     reading = end_of(native)

@@ -91,13 +91,7 @@ class StreamFlight(StreamRequests, AcrossAttempts):
             self._readers += 1
             message = EOF
             try:
-                message = await take(native)
-            except grpc.RpcError:
-                pass  # the attempt's end tells more
-            except asyncio.CancelledError:
-                if is_cancelling(task, cancels):
-                    self.cancel()
-                    raise
+                message = await self._taken(native, take, task, cancels)
             finally:
                 answers = message is not EOF and self._answers(seen)
                 self._has_read()
@@ -108,6 +102,28 @@ class StreamFlight(StreamRequests, AcrossAttempts):
                 return message
         self.raise_end()
         return EOF
+
+    async def _taken(
+        self,
+        native: Any,
+        take: Callable[[Any], Awaitable[Any]],
+        task: asyncio.Task[Any] | None,
+        cancels: int,
+    ) -> Any:
+        """What *take* gives; `EOF`: the attempt is over, and its end tells more."""
+        number = self.number
+        try:
+            return await take(native)
+        except grpc.RpcError:
+            return EOF
+        except asyncio.CancelledError:
+            if is_cancelling(task, cancels):
+                self.cancel()
+                raise
+            return EOF
+        except Exception as error:  # noqa: BLE001 - an inner interceptor's own
+            self._kept_back = (number, error)  # nobody else may tell of it
+            return EOF
 
     def _answers(self, number: int) -> bool:
         """Attempt *number* gave a message: is it the call's first?"""

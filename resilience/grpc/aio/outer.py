@@ -22,7 +22,7 @@ from resilience.core.outcome import TIMED_OUT, Outcome
 from resilience.drivers.callback import CallbackDriver
 from resilience.grpc.route import attach_report
 
-from .ends import CANCELLED
+from .ends import CANCELLED, is_over
 from .rejected import AioGrpcRejected
 
 
@@ -62,6 +62,9 @@ class OuterCall:
     """Of the newest attempt."""
     streams = False
     """Is the answer a stream?"""
+    _channel: Any = None
+    """Older grpcio channels, when closed, ask each call in a task's frame whether it is
+    theirs: ours is nobody's, its attempts are."""
     _is_driven = False
     """Does it need its driver from the start?"""
     _driver: CallbackDriver | None = None
@@ -201,7 +204,7 @@ class OuterCall:
 
     def _cancel_native(self, number: int) -> None:
         self._sending.attempt_over(number)
-        if self.native is not None and self.native.done():
+        if self.native is not None and is_over(self.native):
             return  # it ended by itself, and is about to say so
         self._stopped = number
         if self.native is not None:
@@ -220,8 +223,8 @@ class OuterCall:
             self._end(cancelled=True)
             return
         elif finish.outcome is TIMED_OUT:
-            is_over = finish.reason == "deadline"
-            self.error = late("Deadline Exceeded" if is_over else self._limit_passed())
+            is_whole = finish.reason == "deadline"
+            self.error = late("Deadline Exceeded" if is_whole else self._limit_passed())
         if self.error is not None:
             attach_report(self._call, self.error)
         self._end()
@@ -252,7 +255,7 @@ class OuterCall:
 
     def is_waiting(self) -> bool:
         """Is it between two attempts?"""
-        return not self._ended and (self.native is None or self.native.done())
+        return not self._ended and (self.native is None or is_over(self.native))
 
     def _end_of_call(self) -> asyncio.Future[None]:
         """What waiters wait for; made only when somebody does."""

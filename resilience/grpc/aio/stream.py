@@ -35,6 +35,8 @@ class StreamResponse:
 
     _messages: AsyncIterator[Any] | None = None
     _reads = False
+    _channel: Any = None
+    """As for other calls of ours: see `OuterCall`."""
 
     def __init__(self, flight: StreamFlight) -> None:
         self._flight = flight
