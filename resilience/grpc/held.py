@@ -76,10 +76,10 @@ def snapshot(message: Any) -> Any:
 
 def size_of(message: Any) -> int:
     """Bytes that *message*, held or a snapshot, takes in a buffer; below 0: a guess."""
-    if type(message) is Held:
-        message = message.message if message.data is None else message.data
     if type(message) is bytes:
         return len(message)
+    if type(message) is Held:
+        message = message.message if message.data is None else message.data
     try:
         if isinstance(message, (bytearray, str)):
             return len(message)

@@ -131,7 +131,9 @@ class Replay:
     def _read(self, attempt: Requests) -> Any:
         """Ask the application, without the lock: it may take for ever."""
         try:
-            message = self._hold(next(self._source))
+            message = next(self._source)
+            if type(message) is not bytes:  # which do not change
+                message = self._hold(message)
         except StopIteration:
             self._stopped(None)
             raise

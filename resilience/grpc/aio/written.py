@@ -58,7 +58,8 @@ class Written(KeptFeed):
         if not buffer.retains and native is not None:
             await native.write(message)
             return
-        message = self._hold(message)
+        if type(message) is not bytes:  # which do not change
+            message = self._hold(message)
         position = self._keep(message)
         native, number = self._direct, self._number
         if native is not None:
