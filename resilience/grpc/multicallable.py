@@ -117,17 +117,17 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         return carry(native, facts)
 
 
-class StreamUnaryMultiCallable(grpc.StreamUnaryMultiCallable):
-    """One stream-unary method. Safe to share between threads."""
+class _Method:
+    """What the multicallables of one method share. Safe to share between threads."""
 
-    __slots__ = ("_holding", "_inner", "_route")
-
-    def __init__(
-        self, inner: grpc.StreamUnaryMultiCallable, route: Route, holding: Holding
-    ) -> None:
+    def __init__(self, inner: Any, route: Route, holding: Holding) -> None:
         self._inner = inner
         self._route = route
         self._holding = holding
+
+
+class StreamUnaryMultiCallable(_Method, grpc.StreamUnaryMultiCallable):
+    """One stream-unary method. Safe to share between threads."""
 
     def __call__(
         self,
@@ -191,17 +191,8 @@ class StreamUnaryMultiCallable(grpc.StreamUnaryMultiCallable):
         return carry(native, route.facts(given[0]))
 
 
-class UnaryStreamMultiCallable(grpc.UnaryStreamMultiCallable):
+class UnaryStreamMultiCallable(_Method, grpc.UnaryStreamMultiCallable):
     """One unary-stream method. Safe to share between threads."""
-
-    __slots__ = ("_holding", "_inner", "_route")
-
-    def __init__(
-        self, inner: grpc.UnaryStreamMultiCallable, route: Route, holding: Holding
-    ) -> None:
-        self._inner = inner
-        self._route = route
-        self._holding = holding
 
     def __call__(
         self,
@@ -226,17 +217,8 @@ class UnaryStreamMultiCallable(grpc.UnaryStreamMultiCallable):
         return begin(ResponseStream(StreamFlight(call, sending)))
 
 
-class StreamStreamMultiCallable(grpc.StreamStreamMultiCallable):
+class StreamStreamMultiCallable(_Method, grpc.StreamStreamMultiCallable):
     """One stream-stream method. Safe to share between threads."""
-
-    __slots__ = ("_holding", "_inner", "_route")
-
-    def __init__(
-        self, inner: grpc.StreamStreamMultiCallable, route: Route, holding: Holding
-    ) -> None:
-        self._inner = inner
-        self._route = route
-        self._holding = holding
 
     def __call__(
         self,

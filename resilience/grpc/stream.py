@@ -54,7 +54,7 @@ class StreamFlight(Flight):
         seen = 0
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self._is_readable(seen))  # noqa: B023
+                self.changed.wait_for(lambda: self._is_readable(seen))  # noqa: B023 - at once
                 if self.number == seen or self.native is None:
                     break  # the call has ended; there is nothing more to be read
                 self._readers += 1
@@ -124,7 +124,7 @@ class StreamFlight(Flight):
         seen = 0
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self._is_readable(seen))  # noqa: B023
+                self.changed.wait_for(lambda: self._is_readable(seen))  # noqa: B023 - at once
                 native, number, ended = self.native, self.number, self.ended
             if ended and self.cancelled:  # headers that had come are still told
                 state = getattr(native, "_state", None)

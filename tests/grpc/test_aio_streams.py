@@ -16,25 +16,18 @@ import grpc.aio
 import pytest
 
 import resilience.grpc
+from tests.grpc.peers.aio_streams import (
+    PassStreamStream,
+    PassStreamUnary,
+    PassUnaryStream,
+    answers,
+    given,
+    start,
+)
 from tests.grpc.peers.streams import ARITIES, UNAVAILABLE, Peer, fail, fail_late, named
 
 
 WAYS = ("plain", "above", "interceptors")
-
-
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(self, continuation, details, request):
-        return await continuation(details, request)
-
-
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
-    async def intercept_stream_unary(self, continuation, details, requests):
-        return await continuation(details, requests)
-
-
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
-    async def intercept_stream_stream(self, continuation, details, requests):
-        return await continuation(details, requests)
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ def engine(make_engine):
 async def channel(request, peer, engine):
     layers = []
     if request.param == "above":
-        layers = [_UnaryStream(), _StreamUnary(), _StreamStream()]
+        layers = [PassUnaryStream(), PassStreamUnary(), PassStreamStream()]
     elif request.param == "interceptors":
         layers = resilience.grpc.aio.client_interceptors(engine, target="t")
     async with grpc.aio.insecure_channel(peer.address, interceptors=layers) as bare:
@@ -67,33 +60,6 @@ async def channel(request, peer, engine):
 async def plain(peer, engine):
     async with grpc.aio.insecure_channel(peer.address) as bare:
         yield resilience.grpc.aio.intercept_channel(bare, engine, target="t")
-
-
-async def given(messages):
-    for message in messages:
-        await asyncio.sleep(0)
-        yield message
-
-
-def start(channel, arity, method="Get", requests=None):
-    short = "".join(word[0] for word in arity.split("_"))
-    call = getattr(channel, arity)(f"/shop.Cart/{method}{short}")
-    if arity == "unary_stream":
-        return call(b"a")
-    return call(given([b"a", b"b"]) if requests is None else requests)
-
-
-async def read_all(call):
-    found = []
-    while (message := await call.read()) is not grpc.aio.EOF:
-        found.append(message)
-    return found
-
-
-async def answers(call, style="iterate"):
-    if not hasattr(call, "read"):
-        return [await call]
-    return await read_all(call) if style == "read" else [each async for each in call]
 
 
 EXPECTED = {"unary_stream": [b"a"], "stream_unary": [b"a,b"]}
@@ -241,7 +207,7 @@ async def test_cancelling_ends_a_pending_wait(plain, peer, arity):
     call = start(plain, arity, method="Later")
     told = []
     call.add_done_callback(told.append)
-    while not getattr(call, "_flight", call).is_waiting():  # noqa: ASYNC110
+    while not getattr(call, "_flight", call).is_waiting():  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.001)
     assert not call.done()
     assert call.cancel()
@@ -421,61 +387,3 @@ async def test_no_task_is_left(channel, peer):
             break
         await asyncio.sleep(0.001)
     assert asyncio.all_tasks() == before
-
-
-class _Giving(grpc.aio.UnaryStreamClientInterceptor):
-    """An interceptor below ours with something of its own to raise."""
-
-    def __init__(self, error):
-        self.errors = [error]
-
-    async def intercept_unary_stream(self, continuation, details, request):
-        if self.errors:
-            raise self.errors.pop()
-        return await continuation(details, request)
-
-
-# Older grpcio calls raise again when they are collected, with or without us.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError])
-async def test_what_an_inner_interceptor_raises_comes_through(peer, engine, kind):
-    """It is no answer to be repeated, nor does anybody wait for ever."""
-    ours = resilience.grpc.aio.client_interceptors(engine, target="t")
-    layers = [*ours, _Giving(kind())]
-    async with grpc.aio.insecure_channel(peer.address, interceptors=layers) as bare:
-        with pytest.raises(kind):
-            await answers(start(bare, "unary_stream"))
-        assert peer.seen == []
-    for _ in range(5):
-        await asyncio.sleep(0)
-        gc.collect()
-
-
-async def test_a_status_that_an_inner_interceptor_raises_is_repeated(peer, engine):
-    """It stands for an attempt's end."""
-    empty = grpc.aio.Metadata()
-    error = grpc.aio.AioRpcError(UNAVAILABLE, empty, empty, "made here")
-    ours = resilience.grpc.aio.client_interceptors(engine, target="t")
-    layers = [*ours, _Giving(error)]
-    async with grpc.aio.insecure_channel(peer.address, interceptors=layers) as bare:
-        assert await answers(start(bare, "unary_stream")) == [b"a"]
-
-
-async def test_a_hook_that_is_slow_is_timed_with_its_attempt(peer, engine):
-    """The first-message limit ends an attempt that an inner interceptor holds up."""
-
-    class Slow(grpc.aio.UnaryStreamClientInterceptor):
-        waits = True
-
-        async def intercept_unary_stream(self, continuation, details, request):
-            if self.waits:
-                self.waits = False
-                await asyncio.Event().wait()
-            return await continuation(details, request)
-
-    ours = resilience.grpc.aio.client_interceptors(engine, target="t")
-    layers = [*ours, Slow()]
-    async with grpc.aio.insecure_channel(peer.address, interceptors=layers) as bare:
-        assert await answers(start(bare, "unary_stream", method="Slow")) == [b"a"]
-        task = asyncio.current_task()
-        assert task.cancelling() == 0

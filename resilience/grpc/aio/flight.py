@@ -53,6 +53,8 @@ class StreamFlight(StreamRequests, AcrossAttempts):
     _readers = 0
     _kept_back: tuple[int, End | Exception] | None = None
     _late_details = ""
+    _awaited = 0
+    """The attempt whose real status was still to come."""
     _real_end: asyncio.Task[None] | None = None
 
     def __init__(self, call: Call, sending: StreamSending, calls: Calls) -> None:
@@ -159,7 +161,8 @@ class StreamFlight(StreamRequests, AcrossAttempts):
 
     def _has_ended(self, number: int, native: Any, end: End | Exception) -> None:
         super()._has_ended(number, native, end)
-        if isinstance(end, End) and end.is_premature and self._real_end is None:
+        if isinstance(end, End) and end.is_premature and self._awaited != number:
+            self._awaited = number
             work = self._read_real_end(number, native)
             self._real_end = self._calls.loop.create_task(work)
         elif self._readers:
@@ -177,7 +180,6 @@ class StreamFlight(StreamRequests, AcrossAttempts):
             end = await end_of(native)
         if self._seen is None or self._seen[0] != number:  # nobody heard of it yet
             self._has_ended(number, native, end)
-        self._real_end = None
 
     def _settle(self, number: int, end: End | Exception) -> None:
         if number != self.number or self._ended:

@@ -26,20 +26,20 @@ from .sending import with_request, with_requests
 from .stream import StreamStreamCall, UnaryStreamCall
 
 
-class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
-    """One unary-unary method. Owned by one event loop."""
+class _Method:
+    """What the multicallables of one method share. Owned by one event loop."""
 
     def __init__(
-        self,
-        inner: grpc.aio.UnaryUnaryMultiCallable,
-        route: Route,
-        calls: Calls,
-        holding: Holding,
+        self, inner: Any, route: Route, calls: Calls, holding: Holding
     ) -> None:
         self._inner = inner
         self._route = route
         self._calls = calls
         self._holding = holding
+
+
+class UnaryUnaryMultiCallable(_Method, grpc.aio.UnaryUnaryMultiCallable):
+    """One unary-unary method. Owned by one event loop."""
 
     def __call__(
         self,
@@ -90,20 +90,8 @@ class UnaryUnaryMultiCallable(grpc.aio.UnaryUnaryMultiCallable):
         return made
 
 
-class UnaryStreamMultiCallable(grpc.aio.UnaryStreamMultiCallable):
+class UnaryStreamMultiCallable(_Method, grpc.aio.UnaryStreamMultiCallable):
     """One unary-stream method. Owned by one event loop."""
-
-    def __init__(
-        self,
-        inner: grpc.aio.UnaryStreamMultiCallable,
-        route: Route,
-        calls: Calls,
-        holding: Holding,
-    ) -> None:
-        self._inner = inner
-        self._route = route
-        self._calls = calls
-        self._holding = holding
 
     def __call__(
         self,
@@ -129,20 +117,8 @@ class UnaryStreamMultiCallable(grpc.aio.UnaryStreamMultiCallable):
         return begin_stream(UnaryStreamCall, sending, self._calls, timeout)
 
 
-class StreamUnaryMultiCallable(grpc.aio.StreamUnaryMultiCallable):
+class StreamUnaryMultiCallable(_Method, grpc.aio.StreamUnaryMultiCallable):
     """One stream-unary method. Owned by one event loop."""
-
-    def __init__(
-        self,
-        inner: grpc.aio.StreamUnaryMultiCallable,
-        route: Route,
-        calls: Calls,
-        holding: Holding,
-    ) -> None:
-        self._inner = inner
-        self._route = route
-        self._calls = calls
-        self._holding = holding
 
     def __call__(
         self,
@@ -167,20 +143,8 @@ class StreamUnaryMultiCallable(grpc.aio.StreamUnaryMultiCallable):
         return begin_upload(sending, self._calls, timeout)
 
 
-class StreamStreamMultiCallable(grpc.aio.StreamStreamMultiCallable):
+class StreamStreamMultiCallable(_Method, grpc.aio.StreamStreamMultiCallable):
     """One stream-stream method. Owned by one event loop."""
-
-    def __init__(
-        self,
-        inner: grpc.aio.StreamStreamMultiCallable,
-        route: Route,
-        calls: Calls,
-        holding: Holding,
-    ) -> None:
-        self._inner = inner
-        self._route = route
-        self._calls = calls
-        self._holding = holding
 
     def __call__(
         self,
