@@ -161,7 +161,10 @@ class StreamFlight(StreamRequests, AcrossAttempts):
 
     def _has_ended(self, number: int, native: Any, end: End | Exception) -> None:
         super()._has_ended(number, native, end)
-        if isinstance(end, End) and end.is_premature and self._awaited != number:
+        is_premature = isinstance(end, End) and end.is_premature
+        if is_premature and self._knows(number):
+            return  # older grpcio says so once more, of the write that was under way
+        if is_premature and self._awaited != number:
             self._awaited = number
             work = self._read_real_end(number, native)
             self._real_end = self._calls.loop.create_task(work)
@@ -177,9 +180,14 @@ class StreamFlight(StreamRequests, AcrossAttempts):
         end = await end_of(native)
         while isinstance(end, End) and end.is_premature and loop.time() < until:
             await asyncio.sleep(_STATUS_POLL_S)
+            if self._ended or number != self.number or self._knows(number):
+                return
             end = await end_of(native)
-        if self._seen is None or self._seen[0] != number:  # nobody heard of it yet
-            self._has_ended(number, native, end)
+        self._has_ended(number, native, end)
+
+    def _knows(self, number: int) -> bool:
+        """Is the real status of attempt *number* there?"""
+        return self._seen is not None and self._seen[0] == number
 
     def _settle(self, number: int, end: End | Exception) -> None:
         if number != self.number or self._ended:
