@@ -16,6 +16,7 @@ from resilience.lab.diff import diff as compare
 from resilience.lab.explain import explain as explain_method
 
 from . import render
+from .audit import audit
 
 
 FINDINGS: Final = 1
@@ -133,6 +134,9 @@ def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either forma
     from resilience.policy.schema import json_schema
 
     render.data(json_schema())
+
+
+cli.add_command(audit)
 
 
 def _read(files: Sequence[str]) -> policy.PolicyTable:

@@ -64,9 +64,12 @@ class Call:
     ) -> None:
         policy = binding.policy
         self._id = call_id
-        self.idempotency: Idempotency = (
-            facts.declared if policy.idempotency == "auto" else policy.idempotency
-        )
+        said = policy.idempotency
+        if said == "auto":
+            said = facts.declared
+        elif said == "keyed":
+            said = facts.keyed_means
+        self.idempotency: Idempotency = said
         self._binding = binding
         self.facts = facts
         self._rng = rng

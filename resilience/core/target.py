@@ -45,6 +45,9 @@ class Facts(NamedTuple):
 
     declared: Idempotency = "none"
     """Idempotency by what the protocol declares; used where the policy says `auto`."""
+    keyed_means: Idempotency = "keyed"
+    """What a policy's `keyed` comes to for this call: another word where the adapter
+    has nothing that could carry a key."""
     timeout_s: float | None = None
     """The caller's explicit timeout; it replaces the policy's `timeout`. None: none."""
     deadline_at: float | None = None
