@@ -239,8 +239,14 @@ def protect(
     if name == "GetObject" and flight.owns_retries and policy.retry is not None:
         source = source_of(answer)
         if source is not None and raw.length_remaining == answer["ContentLength"]:
-            most = policy.retry.max_attempts
-            resume = Resume(flight.guard, name, asked, native, source, most)
+            resume = Resume(
+                flight.guard,
+                name,
+                asked,
+                native,
+                source=source,
+                max_attempts=policy.retry.max_attempts,
+            )
     watched: Any = raw
     watched._resilience_watch = Watch(flight, raw, resume, task, policy.idle_timeout_s)
     _put_in_front(Watched, raw)

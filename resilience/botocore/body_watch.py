@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib3 import exceptions as urllib3_errors
 from urllib3.response import HTTPResponse
 
-from resilience.context import ambient_deadline, deadline_at
+from resilience.context import ambient_deadline, deadline_at, inbound
 from resilience.core.outcome import Outcome
 from resilience.report import attach, report
 
@@ -62,8 +62,10 @@ class Watch:
         "_began",
         "_deadline_at",
         "_is_hard",
+        "_is_shortened",
         "_limit",
         "_now",
+        "_served",
         "_silence_s",
         "_size",
         "_sock",
@@ -95,7 +97,7 @@ class Watch:
         self.is_plain = raw.length_remaining is not None and not raw.decode_content
         """Are its bytes those of the wire, and as many as announced?"""
         self._now = flight.limit.now
-        self._is_hard = False
+        self._is_hard = self._is_shortened = False
         self._deadline_at = flight.deadline_at
         self._size: int | None = raw.length_remaining
         self._silence_s = silence_s
@@ -103,6 +105,10 @@ class Watch:
         self._sock_s: float | None = None
         self._ambient: float | None = None
         self._arm_at = self._began = 0.0
+        served = inbound.get()
+        if served is not None and served.deadline_at != self._deadline_at:
+            served = None
+        self._served = served
         self._limit = flight.limit
         self._take(raw, flight.limit)
 
@@ -142,21 +148,29 @@ class Watch:
         end = self._end()
         window_s = self._window_s
         self._arm_at = NEVER if window_s is None else now + window_s * ARMED
+        if self._served is not None:
+            self._arm_at = now  # its caller may have his answer by the next step
         if self._is_hard:
             if window_s is not None:
                 latest = now + window_s + self.piece / SLOWEST_BYTES_PER_S
                 end = latest if end is None else min(end, latest)
             self._limit.at = end
-        elif end is not None and self._sock is not None:
+        elif self._sock is not None and end is not None:
             self._arm_at = now
             left = max(SHORTEST_S, end - now)
             if self._sock_s is not None:
                 left = min(left, self._sock_s)
             self._sock.settimeout(left)
+            self._is_shortened = True
+        elif self._is_shortened and self._sock is not None:
+            self._sock.settimeout(self._sock_s)
+            self._is_shortened = False
 
     def _end(self) -> float | None:
         """By when all of the body must have come."""
         end, ambient = self._deadline_at, ambient_deadline()
+        if self._served is not None and self._served.has_ended:
+            end = None  # what a handler left behind is bound no more
         return ambient if end is None or (ambient and ambient < end) else end
 
     def done(self) -> None:
@@ -177,7 +191,7 @@ class Watch:
         """
         resume, size = self.resume, self._size
         left = raw.length_remaining
-        if resume is None or size is None or left is None:
+        if resume is None or size is None or left is None or self.error is not None:
             return False
         position = size - left
         code = "IncompleteReadError" if error is None else "ResponseStreamingError"

@@ -136,6 +136,7 @@ class Resume:
         name: str,
         asked: Mapping[str, Any],
         native: Native,
+        *,
         source: Source,
         max_attempts: int,
     ) -> None:

@@ -249,6 +249,19 @@ def test_attempts_without_progress_end(cutting_proxy, s3, sink):
     assert "after 100000 of 300000 bytes" in found.attempts[0].message
 
 
+def test_what_was_given_up_is_not_begun_again(cutting_proxy, s3):
+    """Who reads on after the error gets what he gets natively, and nothing is sent."""
+    client = s3({"retry": {"max_attempts": 2}})
+    cutting_proxy.fault = cuts(Fault("fin", 100_000), Fault("fin", 0))
+    body = client.get_object(Bucket="bkt", Key="k")["Body"]
+    with pytest.raises(ResponseStreamingError):
+        body.read()
+
+    with pytest.raises(IncompleteReadError):
+        body.read(10)
+    assert 2 == len(gets(cutting_proxy))
+
+
 def test_progress_pays_for_further_cuts(cutting_proxy, s3):
     """As long as each request brings something, cuts are not counted together."""
     client = s3({"retry": {"max_attempts": 2}})

@@ -19,6 +19,7 @@ from resilience.botocore.body_watch import (
 from resilience.botocore.duration import SLOWEST_BYTES_PER_S
 from resilience.botocore.sockets import Bounded
 from resilience.botocore.timeouts import Limit
+from resilience.inbound import Inbound
 
 
 HEAD = b'HTTP/1.1 %s\r\netag: "e"\r\n%scontent-length: %d\r\n\r\n'
@@ -174,12 +175,39 @@ def test_connections_of_others(serve, dial, monkeypatch):
 
 
 @pytest.mark.slow
+def test_what_a_handler_left_behind_is_bound_no_more(serve, dial):
+    """When the call that we serve has its answer, its deadline is nobody's."""
+    now = resilience.context.monotonic()
+    served = Inbound(deadline_at=now + 0.1)
+    server = serve(then(lambda peer: (peer.rest(0.15), peer.send(DATA[3:]))))
+    client = dial(server.url)
+    with resilience.context.serving(served):
+        body = at(client)
+    served.has_ended = True
+
+    assert DATA == body.read()
+    assert 1 == len(server.seen)
+
+
+@pytest.mark.slow
 def test_a_deadline_on_connections_of_others(serve, dial, monkeypatch):
     """There the deadline bounds each silence."""
     soft(monkeypatch)
     body = at(dial(serve(then(lambda peer: peer.stall())).url))
     with resilience.deadline(0.1), pytest.raises(ReadTimeoutError):
         body.read()
+
+
+@pytest.mark.slow
+def test_such_a_connection_gets_its_timeout_back(serve, dial, monkeypatch):
+    """After the deadline's block a silence may last as natively."""
+    soft(monkeypatch)
+    body = at(dial(serve(then(lambda peer: peer.send(DATA[3:]))).url))
+    with resilience.deadline(1):
+        assert DATA[:2] == body.read(2)
+    assert DATA[2:4] == body.read(2)
+
+    assert 60 == body._raw_stream._fp.fp.raw._sock.gettimeout()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ Against moto's server over HTTP, through a proxy that cuts and stalls.
 
 import io
 import random
+import re
 import threading
 import time
 from copy import deepcopy
@@ -115,6 +116,19 @@ def test_the_resource_api_has_it_too(s3, session, cutting_proxy):
         found.Bucket("bkt").download_fileobj("res", io.BytesIO())
 
     assert {deadline} == {at for _, at, _ in seen}
+
+
+def test_a_client_that_was_there_before(session, cutting_proxy, make_engine):
+    """A client that is registered itself carries the deadline as well."""
+    client = session.client("s3", endpoint_url=cutting_proxy.url)
+    resilience.botocore.register(client, make_engine())
+    client.create_bucket(Bucket="bkt")
+    seen = seen_deadlines(client)
+    with resilience.deadline(60):
+        deadline = resilience.context.ambient_deadline()
+        client.upload_fileobj(io.BytesIO(SMALL), "bkt", "before")
+
+    assert [("PutObject", deadline)] == [(name, at) for name, at, _ in seen]
 
 
 def test_a_transfer_manager_of_ones_own(s3):
@@ -239,7 +253,7 @@ def test_an_upload_that_runs_out_of_time_is_aborted(config, s3, cutting_proxy):
     abort_threads()
     assert [] == uploads(client, "late")
     assert 1 == cutting_proxy.count("DELETE", "/bkt/late")
-    assert took < 0.6
+    assert took < 3
 
 
 @pytest.mark.slow
@@ -252,7 +266,7 @@ def test_a_download_that_runs_out_of_time(s3, cutting_proxy):
     with resilience.deadline(0.2), pytest.raises(RetriesExceededError) as caught:
         client.download_fileobj("bkt", "slow", io.BytesIO())
 
-    assert time.monotonic() - began < 0.6
+    assert time.monotonic() - began < 3
     assert 1 == cutting_proxy.count("GET", "/bkt/slow")
     assert "deadline" == resilience.report(caught.value.last_exception).reason
 
@@ -318,3 +332,30 @@ def test_what_s3transfer_must_have():
         found = futures.get_context()
         assert isinstance(found, botocore_context.ClientContext)
         assert getattr(found, ATTRIBUTE).ambient.deadline_at is not None
+
+
+@pytest.mark.parametrize("config", [PARTS, ALONE])
+def test_the_same_requests_as_bare(config, cutting_proxy, connect, make_engine):
+    """Healthy transfers send what they send without us, no more and no less."""
+    found = []
+    for engine in (None, make_engine()):
+        client = connect("s3", engine, endpoint_url=cutting_proxy.url)
+        client.create_bucket(Bucket="bkt")
+        cutting_proxy.seen.clear()
+        client.upload_fileobj(io.BytesIO(DATA), "bkt", "same", Config=config)
+        got = io.BytesIO()
+        client.download_fileobj("bkt", "same", got, Config=config)
+        assert DATA == got.getvalue()
+        found.append(
+            sorted(
+                (
+                    r.method,
+                    re.sub("uploadId=[^&]*", "", r.path),
+                    r.headers.get("range", ""),
+                )
+                for r in cutting_proxy.seen
+            )
+        )
+
+    bare, ours = found
+    assert bare == ours

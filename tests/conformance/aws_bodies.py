@@ -50,7 +50,7 @@ POLICY = """
 version: 1
 name: bodies
 aws:
-  all: {breaker: off, idle_timeout: 1s, retry: {initial_backoff: 10ms}}
+  all: {{breaker: off, idle_timeout: {silence}ms, retry: {{initial_backoff: 10ms}}}}
 """
 
 
@@ -119,11 +119,11 @@ def resident(line, *, renew=False):
     return int(status.partition(f"{line}:")[2].split()[0])
 
 
-def downloads(behind, data, cuts, seed):
+def downloads(behind, data, cuts, seed, policy):
     """Each way of reading, through the cuts; problems found."""
     problems = []
     expected = hashlib.sha256(data).hexdigest()
-    engine = resilience.PolicyEngine.from_text(POLICY)
+    engine = resilience.PolicyEngine.from_text(policy)
     for read in (by_chunks, at_once, by_download_file):
         proxy = CuttingProxy(behind, Cuts(random.Random(seed), len(data), cuts))
         client = client_of(proxy.url, engine)
@@ -178,7 +178,7 @@ class UploadFaults:
         return Fault("lose")
 
 
-def uploads(behind, data, rounds, seed):
+def uploads(behind, data, rounds, seed, policy):
     """`upload_file` through cuts; problems found."""
     problems = []
     notices = Notices()
@@ -190,7 +190,7 @@ def uploads(behind, data, rounds, seed):
         for number in range(rounds):
             key = f"up{number}"
             # Each with a retry budget of its own: this is about parts, not about it.
-            engine = resilience.PolicyEngine.from_text(POLICY, sinks=[notices])
+            engine = resilience.PolicyEngine.from_text(policy, sinks=[notices])
             proxy = CuttingProxy(behind, UploadFaults(random.Random(seed + number)))
             client = client_of(proxy.url, engine)
             client.upload_file(str(path), "bkt", key, Config=PARTS)
@@ -218,11 +218,11 @@ def uploads(behind, data, rounds, seed):
     return problems
 
 
-def uploads_out_of_time(behind, rounds, seed):
+def uploads_out_of_time(behind, rounds, seed, policy):
     """Uploads that stall until their deadline: back in time, nothing left."""
     problems, late = [], []
     rng = random.Random(seed)
-    engine = resilience.PolicyEngine.from_text(POLICY)
+    engine = resilience.PolicyEngine.from_text(policy)
     direct = client_of(f"http://{behind[0]}:{behind[1]}")
     data = io.BytesIO(bytes(16 * MIB))
     for number in range(rounds):
@@ -317,6 +317,7 @@ def main():
     parser.add_argument("--no-cost", action="store_true")
     given = parser.parse_args()
     size, cuts, rounds = given.mebibytes, given.cuts, given.rounds
+    policy = POLICY.format(silence=400 if given.short else 1000)
     if given.short:
         size, cuts, rounds = 8, 9, 1
     command = [sys.executable, "-c", MOTO]
@@ -328,9 +329,10 @@ def main():
         direct = client_of(f"http://{host}:{port}")
         direct.create_bucket(Bucket="bkt")
         direct.put_object(Bucket="bkt", Key="k", Body=data)
-        problems = downloads(behind, data, cuts, given.seed)
-        problems += uploads(behind, data, rounds, given.seed)
-        problems += uploads_out_of_time(behind, 3 if given.short else 10, given.seed)
+        problems = downloads(behind, data, cuts, given.seed, policy)
+        problems += uploads(behind, data, rounds, given.seed, policy)
+        late = 3 if given.short else 10
+        problems += uploads_out_of_time(behind, late, given.seed, policy)
         moto.stdin.close()
         moto.terminate()
     if not given.no_cost:
