@@ -14,10 +14,12 @@ except ImportError as error:
 from .idempotency import declared
 from .register import owner_of, register, unregister
 from .rejected import BotocoreRejected
+from .resume import ObjectChanged
 
 
 __all__ = [
     "BotocoreRejected",
+    "ObjectChanged",
     "declared",
     "owner_of",
     "register",

@@ -59,9 +59,13 @@ class Slots:
                     return True
         return False
 
-    def add(self, event: str, handler: Handler, unique_id: str) -> None:
-        """Register *handler* the public way."""
-        self._events.register(event, handler, unique_id=unique_id)
+    def add(
+        self, event: str, handler: Handler, unique_id: str, *, is_last: bool = False
+    ) -> None:
+        """Register *handler* the public way; *is_last*: after all that come later."""
+        events = self._events
+        register = events.register_last if is_last else events.register
+        register(event, handler, unique_id=unique_id)
 
     def remove(self, event: str, handler: Handler, unique_id: str) -> None:
         """Take a handler that `add` registered away."""

@@ -18,11 +18,15 @@ from resilience.report import attach, of_call
 
 from .emitter import Handler
 from .extract import from_exception
+from .intents_applied import Applied
 from .operation import Bound
 from .rejected import BotocoreRejected, rejected
 from .remedies import remedy
 from .response import is_hop, is_rewindable, outcome_of, with_invocation
-from .timeouts import READ, set_timeout
+from .timeouts import READ, Limit, set_timeout
+from .verify import Finding, Steps, run
+from .verify_flight import UNVERIFIABLE, Lookout
+from .verify_hints import with_ways
 
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ class Flight:
     """One call from its arrival to its end. Owned by one thread."""
 
     __slots__ = (
+        "_applied",
         "_base_read",
         "_bound",
         "_call",
@@ -50,7 +55,10 @@ class Flight:
         "_start",
         "_wakes_later",
         "_why",
+        "acts",
         "guard",
+        "limit",
+        "lookout",
         "owns_retries",
     )
 
@@ -63,11 +71,16 @@ class Flight:
         facts: Facts,
         configured_read_s: float | None,
         why: Callable[[], str],
+        applied: Applied | None = None,
     ) -> None:
         self.guard = guard
         self._facts = facts
         self._why = why
-        self.owns_retries = bound.binding.mode == "enforce" and not bound.host_decides
+        self.acts = bound.binding.mode == "enforce"
+        """May it change anything, or only look?"""
+        self.limit = Limit(bound.engine.now)
+        """By when its sockets must be done; renewed for each attempt."""
+        self.owns_retries = self.acts and not bound.host_decides
         """Does the engine decide about repeats, and botocore's handlers keep still?"""
         self._bound = bound
         self._model = model
@@ -77,8 +90,14 @@ class Flight:
         self._sent = False
         self._wakes_later = False
         self._start: StartAttempt | None = None
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._response: Any = None
+        self._applied = applied
+        self.lookout: Lookout | None = None
+        """Looks whether a keyed write is there; None: the call is none."""
+        if applied is not None and applied.write is not None:
+            method = bound.binding.target.full_method
+            self.lookout = Lookout(applied.write, method, self._look)
         self._begin()
 
     def _begin(self) -> None:
@@ -97,6 +116,13 @@ class Flight:
         finish = self._settle(self._loop.arrive())
         if finish is not None and finish.rejection is not None:
             raise rejected(finish.rejection)
+        if self.lookout is not None:
+            self.lookout.first()
+
+    def _look(self, steps: Steps) -> Finding:
+        """Read what is there, within the time that the call has left."""
+        deadline = self._call.deadline_at
+        return run(steps, lambda name, params: self.guard.read(name, params, deadline))
 
     def _settle(self, answer: Answer) -> Finish | None:
         """Wait as told, until an attempt may start; the end instead, if it comes."""
@@ -106,11 +132,13 @@ class Flight:
         self._start = answer.start
         return answer.finish
 
-    def succeeded(self) -> None:
-        """The caller gets an answer."""
+    def succeeded(self, answer: object = None) -> None:
+        """The caller gets *answer*."""
         start = self._start
         if start is not None:
             self._loop.done(start.number, OK)
+        if self.lookout is not None:
+            self.lookout.write.succeeded(answer)
 
     def failed(self, error: Exception) -> None:
         """The caller gets *error*: close the attempt and say what happened."""
@@ -120,10 +148,24 @@ class Flight:
             outcome = with_invocation(outcome, self._context)
             self._loop.done(start.number, outcome)
         self.gone()
+        ended, applied = self._call.ended, self._applied
+        if applied is not None and ended is not None and not ended.ambiguous:
+            applied.forget()
         self._attach(error)
+
+    @property
+    def deadline_at(self) -> float | None:
+        """When the call must have ended, once it has arrived; None: never."""
+        return self._call.deadline_at
+
+    @property
+    def sent(self) -> bool:
+        """Did an attempt get as far as being sent?"""
+        return self._sent
 
     def gone(self) -> None:
         """Whatever happened, the call is over: permits go back."""
+        self.limit.release()
         if self._loop.finished is None:
             self._loop.gone()
 
@@ -132,7 +174,8 @@ class Flight:
         if ended is None or self._bound.binding.mode != "enforce":
             return
         retry_after = getattr(error, "retry_after_s", None)
-        hint = remedy(ended, self._why())
+        known = "" if self.lookout is None else self.lookout.hint()
+        hint = with_ways(remedy(ended, self._why()), ended, known)
         attach(error, of_call(self._call, retry_after, hint))
 
     # -- from botocore's events --------------------------------------------------
@@ -147,6 +190,9 @@ class Flight:
         if self._context is None:
             self._context = context
             self._base_read = context.get(READ)
+        if self.lookout is not None and self.lookout.answer is not None:
+            self.limit.at = None
+            return
         if self._wakes_later:
             self._wakes_later = False
             self._start = self._loop.woke().start
@@ -154,6 +200,7 @@ class Flight:
         if start is None:
             self._sent = True
             return
+        self.limit.at = None
         if start.timeout_s is not None:
             self._limit(start, context)
         self._sent = True
@@ -164,16 +211,22 @@ class Flight:
         """Give the request what is left now: signing may have taken its time."""
         left = start.timeout_s or 0.0
         deadline = self._call.deadline_at
+        now = self._bound.engine.now()
         if deadline is not None:
-            left = min(left, deadline - self._bound.engine.now())
+            left = min(left, deadline - now)
             if left <= 0:
                 self._out_of_time(start)
+        self.limit.at = now + left
         base = self._base_read
         set_timeout(
             context,
             left,
             configured_s=self._configured_read_s if base is None else base,
             own_s=self._bound.silence_s,
+            # Sockets that keep to the limit need no help; but the `ttl=` of a repeat
+            # is made of this. The body of an answer is read when the call is over.
+            only_longer=self.guard.is_hard
+            and (start.number == 1 or _streams(self._model)),
         )
 
     def _out_of_time(self, start: StartAttempt) -> None:
@@ -182,24 +235,40 @@ class Flight:
         text = "the deadline passed before the request was signed"
         late = Outcome("DEADLINE_EXCEEDED", "local", "no", message=text)
         self._loop.done(start.number, late)
-        if self._error is not None:
-            raise self._error
-        if self._response is not None:
+        raise self.last_error() or self.refused(text)
+
+    def last_error(self) -> Exception | None:
+        """The last real error of an attempt, as the caller would get it."""
+        if self._error is None and self._response is not None:
             _, parsed = self._response
-            raise self.guard.client_error(parsed, self._model.name)
-        target = self._bound.binding.target
-        message = f"{target.full_method}: {text}; nothing was sent"
-        scope = self._bound.binding.scope.key
-        raise BotocoreRejected(message, reason="deadline", scope=scope)
+            return self.guard.client_error(parsed, self._model.name)
+        return self._error
+
+    def refused(self, text: str) -> BotocoreRejected:
+        """The error of a call whose time passed, says *text*, before it was sent."""
+        binding = self._bound.binding
+        return BotocoreRejected(
+            f"{binding.target.full_method}: {text}; nothing was sent",
+            reason="deadline",
+            scope=binding.scope.key,
+        )
 
     def needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """Answer botocore: a number to try again, None to leave it to others."""
         if self.owns_retries:
             return self._decide(event)
         answer = None if native is None else native(**event)
+        lookout = self.lookout
+        if lookout is not None and is_rewindable(event["request_dict"]):
+            is_last, outcome = answer is None or answer is False, outcome_of(event)
+            if outcome is not None and lookout.failed(outcome, event, is_last=is_last):
+                return 0
         if answer is None or answer is False:
             return answer
-        return self._host_wants(float(answer), answer, event)
+        wanted = self._host_wants(float(answer), answer, event)
+        if wanted is None:
+            return self._at_end()
+        return wanted if self._may_repeat(event) else None
 
     def _decide(self, event: dict[str, Any]) -> Any:
         """The engine owns the repeats of this call."""
@@ -212,16 +281,38 @@ class Flight:
         start = self._resumed()
         if start is None:
             return None
+        can_repeat = is_rewindable(event["request_dict"])
+        lookout = self.lookout
+        # An answer that is found takes the way of a repeat.
+        if lookout is not None and can_repeat:
+            is_last = start.number >= self._max_attempts
+            if lookout.failed(outcome, event, is_last=is_last):
+                return 0
+            outcome = lookout.restated(outcome)
         answer = self._loop.done(start.number, outcome)
         self._start = None
-        if answer.wait_s is not None and not is_rewindable(event["request_dict"]):
+        if answer.wait_s is not None and not can_repeat:
             self._loop.gone("the body cannot be sent again")
             return None
         finish = self._settle(answer)
         if finish is not None:
             self._give_up(finish, event)
-            return None
-        return 0
+            return self._at_end() if can_repeat else None
+        return 0 if self._may_repeat(event) else None
+
+    def _at_end(self) -> int | None:
+        """No attempt is left: 0 when the write is there all the same."""
+        return 0 if self.lookout is not None and self.lookout.ended() else None
+
+    def _may_repeat(self, event: dict[str, Any]) -> bool:
+        """Is the next attempt harmless? If that cannot be told it is not made."""
+        lookout = self.lookout
+        if lookout is None or lookout.repeats(event["request_dict"]):
+            return True
+        start, self._start = self._start, None
+        if start is not None:
+            self._loop.done(start.number, UNVERIFIABLE)
+        return False
 
     def _host_wants(self, wait_s: float, answer: Any, event: dict[str, Any]) -> Any:
         """Weigh the repeat that botocore's own handler wants."""
@@ -266,6 +357,10 @@ class Flight:
     def _max_attempts(self) -> int:
         retry = self._bound.binding.policy.retry
         return 1 if retry is None else retry.max_attempts
+
+
+def _streams(model: Any) -> bool:
+    return bool(model.has_streaming_output or model.has_event_stream_output)
 
 
 _MARKS: Mapping[str, str] = {

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from resilience.core.target import Idempotency
 
 from .idempotency_table import SPECIAL, Entry, Params, Special, written
+from .tokens import TOKEN_NAMES
 
 
 READ_VERBS = frozenset(
@@ -47,21 +48,6 @@ NOT_READ: Mapping[tuple[str, str], str] = {
     ("iot", "ConfirmTopicRuleDestination"): "confirms, by GET",
 }
 """Names or HTTP methods that look like reading and are not, with what they do."""
-
-TOKEN_NAMES = frozenset(
-    {
-        "CallerReference",
-        "ClientRequestToken",
-        "ClientToken",
-        "CreatorRequestId",
-        "IdempotencyToken",
-        "clientRequestToken",
-        "clientToken",
-        "idempotencyToken",
-    }
-)
-"""Members that deduplicate when the caller fills them; botocore fills only those that
-the model marks."""
 
 _WORDS = re.compile(r"[A-Z][a-z]+")
 NONE = Entry("none", "nothing says that a repeat is harmless")
@@ -121,6 +107,16 @@ def declaration(service: str, operation: str, model: Any = None) -> Declaration:
     )
 
 
+def under_condition(found: Declaration) -> Entry | None:
+    """What a call declares that carries a condition; None: the same as without."""
+    special = found.special
+    for params in ({"IfMatch": "e"}, {"ConditionExpression": "c"}):
+        entry = None if special is None else special(params)
+        if entry is not None and entry.idempotency == "none":
+            return None if found.plain.idempotency == "none" else entry
+    return None
+
+
 def _plain(service: str, operation: str, model: Any) -> Entry:
     # botocore's own class hides these two flags, its raw model has them.
     flags = getattr(model, "_operation_model", {})
@@ -149,6 +145,8 @@ def _first_words(operation: str) -> str:
     words = _WORDS.findall(operation)
     if words[:2] == ["Batch", "Get"]:
         return "BatchGet"
+    if words[:1] == ["Batch"] and len(words) > 1:
+        return words[1] if words[1] in READ_VERBS else "Batch"
     return words[0] if words else operation
 
 

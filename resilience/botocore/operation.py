@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from resilience.context import ambient_deadline, inbound
+from resilience.context import ambient_deadline, ambient_key, inbound
 from resilience.core.binding import Binding
 from resilience.core.target import Facts, Target
 from resilience.engine import PolicyEngine
 
 from .duration import LONG_POLLS, Asked, asked, depends_on_params
 from .idempotency import declaration
+from .intents_applied import Applied, Carrier
 from .labels import MEMBERS, named
 from .tokens import token_of
 
@@ -47,8 +48,9 @@ class Operation:
             labels=labels,
         )
         self.declares = declaration(service, model.name, model)
-        self.token = token_of(model)
-        """What an ambient idempotency key fills; None: nothing."""
+        self._carrier = Carrier(
+            service, model.name, model, token_of(model), self.declares
+        )
         self._is_long_poll = (service, model.name) in LONG_POLLS
         self._asked: Asked | None = None
         if not depends_on_params(service, model.name, model):
@@ -85,6 +87,20 @@ class Operation:
             labels = (*self._labels, *named(dimensions, params))
             target = replace(target, labels=labels)
         return Bound(engine, engine.bind(target), dimensions)
+
+    def apply(self, bound: "Bound", params: Params) -> Applied | None:
+        """Put the identity of a call into *params*; None: nothing is to be done.
+
+        Raises:
+            BotocoreRejected: its key was used with other parameters before.
+        """
+        key = ambient_key.get()
+        is_keyed = bound.binding.policy.idempotency == "keyed"
+        carrier = self._carrier
+        if not is_keyed and (key is None or carrier.is_idle):
+            return None
+        where = tuple(value for _, value in self._labels)
+        return carrier.apply(params, key, bound.engine, where, is_keyed=is_keyed)
 
     def why(self, params: Params) -> str:
         """Why a call with *params* is declared as it is."""

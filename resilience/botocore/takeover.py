@@ -27,7 +27,16 @@ Sent = Callable[..., None]
 class Takeover:
     """The wrappers in one client's emitter."""
 
-    def __init__(self, client: Any, ask: Asked, silent: Silent, sent: Sent) -> None:
+    def __init__(
+        self,
+        client: Any,
+        ask: Asked,
+        silent: Silent,
+        sent: Sent,
+        *,
+        built: Handler,
+        answered: Handler,
+    ) -> None:
         """Find what botocore registered on *client* and wrap it.
 
         Raises:
@@ -54,6 +63,10 @@ class Takeover:
         # After the signer, which is registered first: signing may take long, and what
         # is left of the time is read when it is over.
         self._add(self._created, sent, "resilience-request-created")
+        # After boto3's resources, which turn Python's types into DynamoDB's.
+        event = f"before-parameter-build.{service}"
+        self._add(event, built, "resilience-before-parameter-build", is_last=True)
+        self._add(f"before-send.{service}", answered, "resilience-before-send")
 
     def _replace(self, event: str, old: Handler, new: Handler) -> bool:
         done = self.slots.replace(event, old, new)
@@ -61,8 +74,10 @@ class Takeover:
             self._replaced.append((event, old, new))
         return done
 
-    def _add(self, event: str, handler: Handler, unique_id: str) -> None:
-        self.slots.add(event, handler, unique_id)
+    def _add(
+        self, event: str, handler: Handler, unique_id: str, *, is_last: bool = False
+    ) -> None:
+        self.slots.add(event, handler, unique_id, is_last=is_last)
         self._added.append((event, handler, unique_id))
 
     def undo(self) -> None:

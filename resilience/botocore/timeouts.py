@@ -1,11 +1,13 @@
-"""What an attempt's time does to a request: botocore's own per-request timeout.
+"""What an attempt's time does to a request: its limit and botocore's own timeout.
 
-`context["read_timeout"]` is the supported way (botocore since 1.43.117): it bounds one
-silent stretch, not a drip, so it is a soft deadline. Nothing is touched when neither
-the policy nor an ambient deadline sets a time.
+A `Limit` is the moment by which an attempt has ended; the sockets keep to it, so that
+it holds whatever the server does. `context["read_timeout"]` is botocore's own way
+(since 1.43.72): it bounds one silent stretch, not a drip. It is all there is where our
+sockets cannot be had, and it allows for more silence than a client's config. Nothing
+is touched when neither the policy nor an ambient deadline sets a time.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from urllib3.util import Timeout
@@ -17,12 +19,42 @@ SHORTEST_S = 0.001
 """urllib3 refuses 0, and means `wait for ever` by None."""
 
 
+class Limit:
+    """The moment by which everything on one connection must have ended.
+
+    A call has one; its sockets read it before each step, in whatever thread they are
+    used. Assigning `at` is safe from any thread and holds from the next step on.
+    """
+
+    __slots__ = ("at", "cut", "kept", "now")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        """The clock of `at`, monotonic seconds."""
+        self.at: float | None = None
+        """None: unbounded, the sockets' own timeouts are all that holds."""
+        self.cut = False
+        """Did it end a step, so that its connection is of no use any more?"""
+        self.kept = False
+        """Does it outlive its call, because somebody guards the answer's body?"""
+
+    def left(self) -> float | None:
+        """Seconds until the limit, 0 or less when it has passed; None: unbounded."""
+        return None if self.at is None else self.at - self.now()
+
+    def release(self) -> None:
+        """The call is over: what it left open is bound no more, unless kept."""
+        if not self.kept:
+            self.at = None
+
+
 def set_timeout(
     context: MutableMapping[str, Any],
     timeout_s: float,
     *,
     configured_s: float | None,
     own_s: float | None,
+    only_longer: bool = False,
 ) -> None:
     """Bound the request that *context* belongs to.
 
@@ -32,10 +64,15 @@ def set_timeout(
         configured_s: the read timeout of the client's config or of the request.
         own_s: the policy's `attempt_timeout`; where it is longer than the configured
             one it says how long silence may last.
+        only_longer: a limit bounds the attempt, so silence is not cut to it.
     """
     longest = configured_s
     if own_s is not None and longest is not None:
         longest = max(longest, own_s)
+    if only_longer:
+        if longest is not None and longest != configured_s:
+            context[READ] = longest
+        return
     read = timeout_s if longest is None else min(longest, timeout_s)
     context[READ] = max(SHORTEST_S, read)
     context[CONNECT] = max(SHORTEST_S, timeout_s)

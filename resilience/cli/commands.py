@@ -16,6 +16,7 @@ from resilience.lab.diff import diff as compare
 from resilience.lab.explain import explain as explain_method
 
 from . import render
+from .audit import audit
 from .doctor import doctor
 from .service_config import service_config
 
@@ -140,6 +141,7 @@ def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either forma
     render.data(json_schema())
 
 
+cli.add_command(audit)
 cli.add_command(doctor)
 cli.add_command(service_config)
 

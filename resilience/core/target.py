@@ -71,6 +71,15 @@ class Facts(NamedTuple):
     host_decides: bool = False
     """The host library decides whether to retry (botocore under its own settings);
     the engine can veto, not add."""
+    keyed_means: Idempotency = "keyed"
+    """What a policy's `keyed` comes to for this call: another word where the adapter
+    has nothing that could carry a key."""
+
+    def idempotency(self, said: Idempotency | Literal["auto"]) -> Idempotency:
+        """What a policy's word comes to for this call."""
+        if said == "auto":
+            return self.declared
+        return self.keyed_means if said == "keyed" else said
 
 
 NO_FACTS = Facts()

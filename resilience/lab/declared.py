@@ -49,6 +49,30 @@ def _aws(method: Method) -> Declared:
     return Declared(*idempotency.declared(method.service, method.method, model))
 
 
+def keyed_by(method: Method) -> str:
+    """Return what the policy's `keyed` comes to for an AWS *method*; empty: unknown."""
+    if method.protocol != "aws" or method.method == "*":
+        return ""
+    try:
+        from resilience.botocore import tokens
+        from resilience.botocore.intents_applied import carries
+    except ImportError:
+        return ""  # `declared` says what is missing
+    model, problem = _operation(method.service, method.method)
+    if problem:
+        return ""
+    carrier = carries(method.service, method.method, tokens.token_of(model))
+    if carrier:
+        return f"keyed holds by {carrier}"
+    found = declared(method)
+    if found.idempotency in ("safe", "keyed"):
+        return f"keyed asks for nothing here: {found.reason}"
+    return (
+        "nothing in its requests can carry a key: it is not repeated after it may "
+        "have been executed"
+    )
+
+
 def can_be_long(method: Method) -> bool:
     """Can a request of *method* ask to last (a long poll, a stream, a big body)?"""
     if method.protocol != "aws" or method.method == "*":

@@ -10,7 +10,7 @@ from resilience.core.policy import CallPolicy
 from resilience.core.record import Mode
 from resilience.policy import Leaf, PolicyTable
 
-from .declared import can_be_long, declared
+from .declared import can_be_long, declared, keyed_by
 from .method import Method, parse_method
 from .worst import Worst, worst_case
 
@@ -155,6 +155,8 @@ def _notes(method: Method, policy: CallPolicy, idempotency: str) -> list[str]:
             f"keyed sends `{policy.key_header}` and asserts that the server "
             "deduplicates by it"
         )
+    if policy.idempotency == "keyed" and (by := keyed_by(method)):
+        notes.append(by)
     if policy.native_attempts > 1:
         notes.append(
             f"layers below make up to {policy.native_attempts} attempts of each: "

@@ -13,6 +13,10 @@ from botocore.config import Config
 
 import resilience
 import resilience.botocore
+from tests.botocore.cutting.proxy import CuttingProxy
+from tests.botocore.faulting import FaultingProxy
+from tests.botocore.stalling.certificates import make as make_certificates
+from tests.botocore.stalling.server import StallingServer
 
 
 class Clock:
@@ -195,3 +199,81 @@ def connect(session, wire):
             return made
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def stalling_certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def serve(stalling_certificates):
+    """Return a function that starts a server with a script."""
+    with contextlib.ExitStack() as stack:
+
+        def start(script, *, tls=False):
+            made = StallingServer(script, stalling_certificates[1] if tls else None)
+            stack.callback(made.close)
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def dial(session, make_engine, stalling_certificates):
+    """Return a function that makes a protected S3 client of a URL."""
+    with contextlib.ExitStack() as stack:
+
+        def make_client(url, engine=None, *, bare=False, workers=False, **more):
+            engine = engine or make_engine({"breaker": "off"})
+            if not bare:
+                resilience.botocore.register(session, engine, worker_threads=workers)
+            client = session.client(
+                "s3",
+                endpoint_url=url,
+                verify=stalling_certificates[0],
+                config=Config(s3={"addressing_style": "path"}, **more),
+            )
+            stack.callback(client.close)
+            return client
+
+        yield make_client
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """Return the address of a moto server, shared by the tests of this process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()
+    server.stop()
+
+
+@pytest.fixture
+def faulting(moto_server):
+    """Return a proxy in front of moto, which begins empty."""
+    proxy = FaultingProxy(moto_server)
+    proxy.pass_on("POST", "/moto-api/reset", b"", {})
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(scope="session")
+def moto_address():
+    """Return where moto's server listens, in a thread of this process."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()
+    server.stop()
+
+
+@pytest.fixture
+def cutting_proxy(moto_address):
+    """Return a proxy before moto's server that cuts and stalls as it is told."""
+    made = CuttingProxy(moto_address)
+    yield made
+    made.close()

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 import resilience
 from resilience.botocore import BotocoreRejected
 from resilience.botocore.duration import Asked, asked
+from resilience.botocore.flight import current
 
 
 def limits(client):
@@ -19,6 +20,15 @@ def limits(client):
     client.meta.events.register_last(
         "before-send",
         lambda request, **_: found.append(request.context.get("read_timeout")),
+    )
+    return found
+
+
+def lasting(client):
+    """Return a list that fills with what each attempt may take, or None."""
+    found = []
+    client.meta.events.register_last(
+        "before-send", lambda **_: found.append(current.get().limit.left())
     )
     return found
 
@@ -72,7 +82,7 @@ def test_long_calls_are_not_shortened(
     client = connect(
         service, make_engine(POLICY), inject_host_prefix=False, read_timeout=100
     )
-    found = limits(client)
+    found = lasting(client)
     call(client)
 
     (limit,) = found
@@ -83,7 +93,7 @@ def test_a_rule_for_the_operation_holds(wire, connect, make_engine):
     """A rule that names the operation is meant, for long calls too."""
     rules = {"lambda.Invoke": {"attempt_timeout": "15m"}}
     client = connect("lambda", make_engine(POLICY, operations=rules))
-    found = limits(client)
+    found = lasting(client)
     client.invoke(FunctionName="f")
 
     assert [pytest.approx(900, abs=0.2)] == found
@@ -101,7 +111,7 @@ def test_a_rule_for_the_operation_can_shorten(rule, expected, connect, make_engi
     """Who names the operation may also cut it."""
     engine = make_engine(POLICY, operations={"sqs.ReceiveMessage": rule})
     client = connect("sqs", engine)
-    found = limits(client)
+    found = lasting(client)
     client.receive_message(QueueUrl=QUEUE, WaitTimeSeconds=20)
 
     assert [pytest.approx(expected, abs=0.2)] == found
@@ -110,7 +120,7 @@ def test_a_rule_for_the_operation_can_shorten(rule, expected, connect, make_engi
 def test_deadline_bounds_every_attempt(wire, connect, make_engine, clock):
     """Each attempt gets what is left, long calls too."""
     client = connect("sqs", make_engine())
-    found = limits(client)
+    found = lasting(client)
     wire.plans = [500]
     with resilience.deadline(30):
         client.receive_message(QueueUrl=QUEUE, WaitTimeSeconds=20)
@@ -120,14 +130,15 @@ def test_deadline_bounds_every_attempt(wire, connect, make_engine, clock):
     assert first - second >= sum(clock.slept)
 
 
-def test_the_clients_own_timeout_stays(connect, make_engine):
+def test_the_clients_own_timeout_stays(wire, connect, make_engine):
     """A deadline never allows more silence than the client's config does."""
     client = connect("sqs", make_engine(), read_timeout=7)
     found = limits(client)
+    wire.plans = [500]
     with resilience.deadline(30):
         client.list_queues()
 
-    assert [7] == found
+    assert [None, 7] == found
 
 
 def test_a_timeout_of_the_request_stays(connect, make_engine):

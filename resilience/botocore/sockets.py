@@ -1,0 +1,221 @@
+"""Sockets none of whose steps outlives the limit of its call.
+
+Before each step the socket's timeout becomes the lesser of what urllib3 set and what
+the limit leaves. One step ends in time by the socket's own timeout (CPython keeps one
+deadline for a whole `sendall`, TLS read or handshake), so many short ones do, too.
+Classes are made from what `socket` and `ssl` hold when a connection is opened: whoever
+patches those (gevent) keeps being in charge.
+"""
+
+import socket
+import sys
+from typing import Any
+
+from .flight import current
+from .timeouts import Limit
+
+
+SLACK_S = 0.001
+"""A timeout that is this much too long is let be: setting it is a system call."""
+EARLY = 0.999
+"""So is one that is shorter by no more than a thousandth."""
+LATE = "the time of the attempt is over"
+
+
+def limit_now() -> Limit | None:
+    """The limit of the call that this thread makes; None: it makes none of ours."""
+    flight = current.get()
+    return None if flight is None else flight.limit
+
+
+class Bounded:
+    """What is put in front of a socket class. Like the socket, for one thread."""
+
+    limit: Limit | None = None
+    """None: a socket like any other."""
+    _base: float | None = None
+    _armed: float | None = None
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Bound one step, as for any socket; the limit may shorten it."""
+        self._base = value
+        if self.limit is None:
+            # Else the next step sets it, or finds that it fits.
+            self._armed = value
+            super().settimeout(value)  # type: ignore[misc]
+
+    def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - as socket has it
+        """Bound no step, or wait for none."""
+        self._base = self._armed = None if flag else 0.0
+        super().setblocking(flag)  # type: ignore[misc]
+
+    def gettimeout(self) -> float | None:
+        """What was last asked for, whatever the limit made of it."""
+        return self._base
+
+    def _arm(self) -> None:
+        """Let the next step end with the limit.
+
+        Raises:
+            TimeoutError: the limit has passed.
+        """
+        limit, wanted, armed = self.limit, self._base, self._armed
+        if limit is not None and (at := limit.at) is not None and wanted != 0.0:
+            left = at - limit.now()
+            if left <= 0:
+                limit.cut = True
+                raise TimeoutError(LATE)
+            if wanted is None or left < wanted:
+                wanted = left
+        if armed is wanted:
+            return
+        if (
+            armed is None
+            or wanted is None
+            or not wanted * EARLY <= armed <= wanted + SLACK_S
+        ):
+            self._armed = wanted
+            super().settimeout(wanted)  # type: ignore[misc]
+
+    def _timed_out(self) -> None:
+        """Note whose timeout it was."""
+        limit = self.limit
+        left = None if limit is None else limit.left()
+        if limit is not None and left is not None and left <= SLACK_S:
+            limit.cut = True
+
+    def recv(self, *args: Any, **named: Any) -> Any:
+        """As the socket's own, within the limit."""
+        if self.limit is not None or self._armed is not self._base:
+            self._arm()
+        try:
+            return super().recv(*args, **named)  # type: ignore[misc]
+        except TimeoutError:
+            self._timed_out()
+            raise
+
+    def recv_into(self, *args: Any, **named: Any) -> Any:
+        """As the socket's own, within the limit."""
+        if self.limit is not None or self._armed is not self._base:
+            self._arm()
+        try:
+            return super().recv_into(*args, **named)  # type: ignore[misc]
+        except TimeoutError:
+            self._timed_out()
+            raise
+
+    def send(self, *args: Any, **named: Any) -> Any:
+        """As the socket's own, within the limit."""
+        if self.limit is not None or self._armed is not self._base:
+            self._arm()
+        try:
+            return super().send(*args, **named)  # type: ignore[misc]
+        except TimeoutError:
+            self._timed_out()
+            raise
+
+    def sendall(self, *args: Any, **named: Any) -> None:
+        """As the socket's own, within the limit."""
+        if self.limit is not None or self._armed is not self._base:
+            self._arm()
+        try:
+            super().sendall(*args, **named)  # type: ignore[misc]
+        except TimeoutError:
+            self._timed_out()
+            raise
+
+
+class BoundedTLS(Bounded):
+    """The same for a socket class of `ssl`."""
+
+    def do_handshake(self, *args: Any, **named: Any) -> None:
+        """As the socket's own, within the limit of the call that connects."""
+        self.limit = limit_now()
+        self._arm()
+        try:
+            super().do_handshake(*args, **named)  # type: ignore[misc]
+        except TimeoutError:
+            self._timed_out()
+            raise
+
+
+class BoundedGreenTLS(BoundedTLS):
+    """The same for gevent's, which waits in pieces, each for the whole timeout."""
+
+    def _together(
+        self, step: Any, limit: Limit | None, *args: Any, **named: Any
+    ) -> Any:
+        left = None if limit is None else limit.left()
+        late = TimeoutError(LATE)
+        try:
+            with sys.modules["gevent"].Timeout(left and max(0.0, left), late):
+                return step(*args, **named)
+        except TimeoutError:
+            self._timed_out()
+            raise
+
+    def recv(self, *args: Any, **named: Any) -> Any:
+        """As the socket's own, within the limit."""
+        return self._together(super().recv, self.limit, *args, **named)
+
+    def recv_into(self, *args: Any, **named: Any) -> Any:
+        """As the socket's own, within the limit."""
+        return self._together(super().recv_into, self.limit, *args, **named)
+
+    def send(self, *args: Any, **named: Any) -> Any:
+        """As the socket's own, within the limit."""
+        return self._together(super().send, self.limit, *args, **named)
+
+    def do_handshake(self, *args: Any, **named: Any) -> None:
+        """As the socket's own, within the limit of the call that connects."""
+        self._together(super().do_handshake, limit_now(), *args, **named)
+
+
+def plain(base: Any) -> Any:
+    """*base*, a class of sockets, made to keep to a limit; itself, if it cannot be."""
+    return _made(Bounded, base)
+
+
+def tls(base: Any) -> Any:
+    """*base*, a class of TLS sockets, made to keep to a limit; itself, if it cannot."""
+    green = any(one.__module__.startswith("gevent.") for one in base.__mro__)
+    return _made(BoundedGreenTLS if green else BoundedTLS, base)
+
+
+def _made(front: type, base: Any) -> Any:
+    found = _classes.get((front, base))
+    if found is None:
+        try:
+            made = type(f"Deadline{base.__name__}", (front, base), {})
+        except (AttributeError, TypeError):  # no class that can be extended
+            return base
+        found = _classes.setdefault((front, base), made)
+    return found
+
+
+_classes: dict[Any, Any] = {}
+"""Every class that was made: one for each that `socket` and `ssl` ever held."""
+
+
+def bounded(sock: Any) -> Any:
+    """*sock* as one that keeps to a limit; itself, where its kind is not known."""
+    kind = type(sock)
+    if kind is not socket.socket:
+        return sock
+    timeout = sock.gettimeout()
+    family, type_, proto = sock.family, sock.type, sock.proto
+    made = plain(kind)(family, type_, proto, fileno=sock.detach())
+    made.settimeout(timeout)
+    return made
+
+
+def bind(sock: Any, limit: Limit | None) -> bool:
+    """Have *sock*, and what it tunnels through, keep to *limit*; False: it cannot."""
+    bound = False
+    for _ in range(3):
+        if isinstance(sock, Bounded):
+            sock.limit = limit
+            bound = True
+            break
+        sock = getattr(sock, "socket", None)
+    return bound
