@@ -21,7 +21,7 @@ from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
 from resilience.core.binding import Binding
 from resilience.core.call import Call
 from resilience.core.record import Mode, Notice, Record
-from resilience.core.scope import Scopes, scope_key
+from resilience.core.scope import MakeRows, Scopes, own_rows, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
 from resilience.drivers.timer import Timer
 from resilience.telemetry.fanout import Fanout, Sink
@@ -45,6 +45,7 @@ class PolicyEngine:
         control_file: looked at on the call path at most once a second; a line
             `mode: bypass` in it takes over at once. None: `RESILIENCE_CONTROL_FILE`.
         max_scopes: how many scopes are kept, the least recently used go first.
+        rows: where breakers keep their evidence; for simulations.
 
     Raises:
         ValueError: `RESILIENCE_MODE` is none of enforce, observe, bypass.
@@ -58,6 +59,7 @@ class PolicyEngine:
         seed: int | None = None,
         control_file: str | os.PathLike[str] | None = None,
         max_scopes: int = 10_000,
+        rows: MakeRows = own_rows,
     ) -> None:
         self._load: Callable[[], policy.PolicyTable] = policy.built_in
         self.table = policy.built_in()
@@ -78,7 +80,7 @@ class PolicyEngine:
         self.fanout = Fanout(sinks)
         """The sinks."""
         self._bindings: dict[Target, Binding] = {}
-        self._scopes = Scopes(max_scopes, self._renew_bindings)
+        self._scopes = Scopes(max_scopes, self._renew_bindings, rows)
         self._timer: Timer | None = None
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")

@@ -24,6 +24,7 @@ from .command import (
 )
 from .event import Arrived, AttemptCommitted, AttemptDone, CallerGone, Event, Woke
 from .journal import Journal
+from .levels import draw
 from .named import make
 from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
@@ -56,6 +57,7 @@ class Call:
     _waited = 0.0
     _wake_at: float | None = None
     _timeout_s: float | None = None
+    _level: float | None = None
 
     def __init__(
         self,
@@ -140,7 +142,13 @@ class Call:
         binding = self._binding
         breaker = binding.breaker
         if breaker is not None:
-            answer = breaker.admit(now, self._rng, deadline)
+            answer = breaker.admit(
+                now,
+                self._rng,
+                deadline,
+                level=None if breaker.state == "closed" else self.level,
+                repeat=retries is not None,
+            )
             if breaker.changes:
                 self._collect(breaker)
             if isinstance(answer, Refusal):
@@ -371,6 +379,14 @@ class Call:
         if journal is None:
             return make(Step, (finish, None, (ended,)))
         return Step(finish, None, (*journal.take(), ended))
+
+    @property
+    def level(self) -> float:
+        """Its place among others where not all may pass, drawn once."""
+        if self._level is None:
+            said = self.facts.criticality or self._binding.policy.criticality
+            self._level = draw(said, self._rng)
+        return self._level
 
     @property
     def written(self) -> Journal:

@@ -12,9 +12,10 @@ from .record import Reason
 from .target import Idempotency
 
 
-Evidence = Literal["success", "failure", "neutral", "own"]
-"""For the breaker: the target answered, the target failed, it says nothing about the
-target, or the fault is on this side and feeds a window of its own."""
+Evidence = Literal["success", "failure", "overload", "neutral", "own"]
+"""For the breaker: the target answered, the target failed, it asked for less (which
+only a kind that can give less counts), it says nothing about the target, or the fault
+is on this side and feeds a window of its own."""
 
 
 class Verdict(NamedTuple):
@@ -67,4 +68,4 @@ def evidence(outcome: Outcome) -> Evidence:
         if outcome.ours:
             return "own"
         return "neutral" if outcome.unprocessed else "failure"
-    return "neutral"
+    return "overload" if kind == "overload" else "neutral"

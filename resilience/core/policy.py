@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .admission import RULE, AdaptiveRule
 from .record import Mode
 from .target import Idempotency
 
@@ -108,6 +109,10 @@ class BreakerPolicy:
     """Leave half-open as soon as the verdict cannot change."""
     forced: Literal["", "open", "disabled"] = ""
     """Held open, or held out of the way, by the policy."""
+    unit_s: float = 1.0
+    """Kind `adaptive`: the attempt timeout, which all its times are in units of."""
+    rule: AdaptiveRule = RULE
+    """Kind `adaptive`: the constants of the edition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

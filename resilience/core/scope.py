@@ -10,24 +10,37 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from .adaptive import AdaptiveBreaker
 from .breaker import Breaker
 from .budget import RetryBudget, make_budget
+from .classic import ClassicBreaker
 from .latency import Latency
 from .policy import BreakerPolicy, BudgetPolicy
 from .target import Target
+from .ticks import OwnRows, Rows
 
 
 EVICT_SHARE = 16
 """One of this many is evicted at once, so that finding them is paid rarely."""
 
 
+MakeRows = Callable[[str], Rows]
+"""Gives the evidence of the scope of that name."""
+
+
+def own_rows(key: str) -> Rows:  # noqa: ARG001 - each scope has rows of its own
+    """Evidence that no other process sees."""
+    return OwnRows()
+
+
 class Scope:
     """The state that calls of one scope share."""
 
-    __slots__ = ("breakers", "budgets", "key", "last_used", "latency")
+    __slots__ = ("_rows", "breakers", "budgets", "key", "last_used", "latency")
 
-    def __init__(self, key: str, now: float) -> None:
+    def __init__(self, key: str, now: float, rows: MakeRows = own_rows) -> None:
         self.key = key
+        self._rows = rows
         self.breakers: dict[BreakerPolicy, Breaker] = {}
         self.budgets: dict[BudgetPolicy, RetryBudget] = {}
         self.latency = Latency()
@@ -38,7 +51,12 @@ class Scope:
         """The breaker of these parameters; the mode is not one of them."""
         policy = replace(policy, mode="enforce")
         found = self.breakers.get(policy)
-        return found or self.breakers.setdefault(policy, Breaker(policy, self.key))
+        return found or self.breakers.setdefault(policy, self._make(policy))
+
+    def _make(self, policy: BreakerPolicy) -> Breaker:
+        if policy.kind == "adaptive":
+            return AdaptiveBreaker(policy, self.key, self._rows(self.key))
+        return ClassicBreaker(policy, self.key)
 
     def budget(self, policy: BudgetPolicy) -> RetryBudget:
         """The retry budget of these parameters; the mode is not one of them."""
@@ -67,7 +85,9 @@ class Scopes:
         self,
         max_scopes: int = 10_000,
         on_evict: Callable[[], object] = lambda: None,
+        rows: MakeRows = own_rows,
     ) -> None:
+        self._rows = rows
         self._scopes: dict[str, Scope] = {}
         self._max = max_scopes
         self._on_evict = on_evict
@@ -86,7 +106,7 @@ class Scopes:
             scope = self._scopes.get(key)
             if scope is None:
                 evicted = self._make_room_locked()
-                scope = self._scopes[key] = Scope(key, now)
+                scope = self._scopes[key] = Scope(key, now, self._rows)
             else:
                 evicted = False
             scope.last_used = now

@@ -31,7 +31,7 @@ def succeeded(  # noqa: PLR0917 - on every healthy call; names would cost
     if breaker is None or permit is None:
         return
     is_plain = is_long or breaker.policy.slow_call_s is None
-    if not (is_plain and breaker.succeeded(permit, now, rng)):
+    if not (is_plain and breaker.succeeded(permit, elapsed_s, now, rng)):
         breaker.done(permit, "success", elapsed_s, now, rng, long=is_long)
 
 

@@ -173,6 +173,11 @@ def _budget(node: Node, mode: Mode) -> BudgetPolicy | None:
     )
 
 
+def _unit_s(node: Node) -> float:
+    """What one attempt may take, for a breaker that counts in attempt timeouts."""
+    return _seconds(node, "attempt_timeout") or _seconds(node, "timeout") or 1.0
+
+
 def _breaker(node: Node, mode: Mode) -> BreakerPolicy | None:
     found = _mechanism(node, "breaker", mode)
     if found is None:
@@ -199,7 +204,10 @@ def _breaker(node: Node, mode: Mode) -> BreakerPolicy | None:
         ramp_s=_seconds(breaker, "ramp") or 0.0,
         ramp_aggression=float(_value(breaker, "ramp_aggression")),
         forced="" if forced is OFF else forced,
-        **editions.BREAKER_GROWTH,
+        unit_s=_unit_s(node),
+        jitter=editions.BREAKER_GROWTH["jitter"],
+        growing=editions.BREAKER_GROWTH["growing"],
+        early_decision=editions.BREAKER_GROWTH["early_decision"],
     )
 
 

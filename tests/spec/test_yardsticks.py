@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from resilience.core.backoff import Backoff, with_pushback
-from resilience.core.breaker import Breaker, Permit
+from resilience.core.breaker import Permit
+from resilience.core.classic import ClassicBreaker as Breaker
 from resilience.core.budget import make_budget
 from resilience.core.outcome import Outcome
 from resilience.core.window import TimeWindow
