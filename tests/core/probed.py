@@ -1,6 +1,7 @@
 """A breaker with a clock, for short tests."""
 
-from resilience.core.breaker import Breaker, Refusal
+from resilience.core.breaker import Refusal
+from resilience.core.classic import ClassicBreaker as Breaker
 from tests.core.policies import breaker, middle
 
 

@@ -5,7 +5,9 @@ import threading
 
 import pytest
 
-from resilience.core.breaker import MIN_PAUSE_S, Breaker, Permit, Refusal
+from resilience.core.breaker import Permit, Refusal
+from resilience.core.classic import MIN_PAUSE_S
+from resilience.core.classic import ClassicBreaker as Breaker
 from tests.core.policies import breaker, middle
 from tests.core.probed import Probed
 

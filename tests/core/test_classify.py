@@ -80,7 +80,7 @@ def test_negative_pushback_means_no(form, reason) -> None:
         (Outcome("UNAVAILABLE", "transport", "maybe"), "failure"),
         (Outcome("UNAVAILABLE", "transport", "no", ours=True), "own"),
         (Outcome("UNAVAILABLE", "transport", "no", unprocessed=True), "neutral"),
-        (Outcome("SlowDown", "overload", "no", throttled=True), "neutral"),
+        (Outcome("SlowDown", "overload", "no", throttled=True), "overload"),
         (Outcome("UNAVAILABLE", "permanent", "no"), "neutral"),
         (Outcome("CANCELLED", "local", "maybe"), "neutral"),
     ],
