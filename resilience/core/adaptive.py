@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from .admission import Admission, Evidence
-from .breaker import Permit, Refusal, State
+from .breaker import Caller, Permit, Refusal, State
 from .classify import Evidence as Shown
 from .levels import Levels
 from .policy import BreakerPolicy
@@ -89,7 +89,7 @@ class AdaptiveBreaker:
         self._is_alone = False
         """Was the last cut by this process's own evidence, not by the host's?"""
         self._probe_at = 0.0
-        self._levels: Levels | None = None
+        self._levels = Levels(self._rows)
         self._evidence = ""
         self._closed_permit = Permit(1, 0)
         self.renew()
@@ -122,19 +122,22 @@ class AdaptiveBreaker:
         rng: Callable[[], float],
         deadline: float | None = None,  # noqa: ARG002 - permits hold nothing here
         *,
-        level: float | None = None,
+        caller: Caller | None = None,
         repeat: bool = False,
     ) -> Permit | Refusal:
         """Ask for leave to send one attempt; see `Breaker.admit`."""
         if now >= self._turn_at:
             with self._lock:
                 self._turn_locked(now, rng)
+            if caller is not None:
+                self._levels.see(caller.level)
         if not repeat:
             self._own[self._place + OFFERED] += 1  # a lost update costs nothing
         if self.state == "closed":
             return self._closed_permit
         with self._lock:
-            return self._admit_locked(now, rng, rng() if level is None else level)
+            level = rng() if caller is None else caller.level
+            return self._admit_locked(now, rng, level)
 
     def _admit_locked(
         self, now: float, rng: Callable[[], float], level: float
@@ -145,11 +148,8 @@ class AdaptiveBreaker:
                 return self._closed_permit
             self.rejected += 1
             return self._refusal(None)
-        fraction, levels = self._admission.fraction, self._levels
-        if levels is None:
-            return self._closed_permit
-        levels.see(level, now)
-        if fraction >= 1 or levels.is_among_top(level, fraction):
+        fraction = self._admission.fraction
+        if fraction >= 1 or self._levels.is_among_top(level, fraction):
             return self._closed_permit
         if now >= self._probe_at:
             spread = 1 + PROBE_SPREAD * (2 * rng() - 1)
@@ -266,26 +266,30 @@ class AdaptiveBreaker:
     def _judge_locked(self, newest: int, now: float, rng: Callable[[], float]) -> None:
         if self.state in _BY_HAND or newest <= self._judged:
             return
-        ticks = newest - self._judged
-        admission = self._admission
+        admission, ticks = self._admission, newest - self._judged
         before = admission.fraction
-        is_shared = self._rows.is_shared() and not (before < 1 and self._is_alone)
-        is_cut = is_shared and admission.judge(
-            self._seen(self._rows.total, newest, is_shared=True),
-            self._host_rate() * self._unit_s,
-            ticks,
-        )
-        is_alone = not is_cut and (not is_shared or self._newest_bad > self._judged)
-        if is_alone:
-            is_cut = admission.judge(
-                self._seen(self._seen_here, newest, is_shared=False),
-                self._rate * self._unit_s,
-                0 if is_shared else ticks,
-            )
-        if is_cut:
-            self._is_alone = is_alone and is_shared
+        is_alone = is_shared = self._rows.is_shared()
+        if is_shared and not self._is_alone:
+            seen = self._seen(self._rows.total, newest, is_shared=True)
+            is_alone = self._newest_bad > self._judged and self._is_lonely(newest)
+        if not is_shared or is_alone:
+            seen = self._seen(self._seen_here, newest, is_shared=False)
+        rate = self._rate if is_alone else self._host_rate()
+        if admission.judge(seen, rate * self._unit_s, ticks):
+            self._is_alone = is_alone
             self._cut_locked(now, rng, is_new=before >= 1)
         self._name_locked(now)
+
+    def _is_lonely(self, newest: int) -> bool:
+        """Did nearly nobody else see anything bad around this process's last?"""
+        rule = self.policy.rule
+        last = min(newest, self._newest_bad + rule.short_ticks)
+        others_bad = others = 0
+        for tick in range(max(0, last - rule.long_ticks), last + 1):
+            host, own = self._rows.total(tick), self._seen_here(tick)
+            others_bad += host.bad - own.bad
+            others += host.results - own.results
+        return others_bad <= rule.trip_share * others
 
     def _seen_here(self, tick: int) -> Sums:
         return total_of((self._own,), tick)
@@ -321,7 +325,7 @@ class AdaptiveBreaker:
         judged = max(self._judged, oldest - 1)
         new_bad = sum(total(tick).bad for tick in range(judged + 1, newest + 1))
         if not is_shared:
-            short = short._replace(worst=0)
+            short = short._replace(worst=0)  # it is the only one
         if short.bad:
             self._evidence = f"{short.bad} of {short.results} bad"
         return Evidence(new_bad, short, long, fresh)
@@ -334,7 +338,6 @@ class AdaptiveBreaker:
         self._cut_tick = self._tick
         if is_new:
             self.openings += 1
-            self._levels = Levels(now)
             first = rng() if self._rows.is_shared() else 0.7 + 0.6 * rng()
             self._probe_at = now + self._gap_s() * first
 
@@ -352,7 +355,7 @@ class AdaptiveBreaker:
         if name != self.state:
             self._tell_locked(name, now)
         if name == "closed":
-            self._levels, self._is_alone = None, False
+            self._is_alone = False
 
     def _tell_locked(self, state: State, now: float) -> None:
         evidence = f"{self._evidence}, {self._admission.fraction:.0%} admitted"
@@ -374,7 +377,6 @@ class AdaptiveBreaker:
             self._closed_permit = Permit(self.generation, 0)
             if state == "open":
                 self._admission.fraction = self.policy.rule.floor
-                self._levels = Levels(now)
                 self._cut_tick = self._tick
             self._tell_locked(state, now)
 

@@ -126,12 +126,17 @@ class Admission:
                 self._rise(min(ticks, LENGTH))
         return False
 
+    def is_bad(self, short: Sums) -> bool:
+        """Do the newest results, but for those of the worst process, call for a cut?"""
+        rule = self.rule
+        bad = short.bad - short.worst
+        if short.bad < rule.least_bad or not bad:
+            return False
+        return bad > rule.trip_share * short.results
+
     def _is_cut(self, evidence: Evidence) -> bool:
         rule, short, long = self.rule, evidence.short, evidence.long
-        bad = short.bad - short.worst
-        if not evidence.new_bad or short.bad < rule.least_bad or not bad:
-            return False
-        if bad <= rule.trip_share * short.results:
+        if not evidence.new_bad or not self.is_bad(short):
             return False
         if self.fraction < rule.shallow and not evidence.fresh.fresh_bad:
             return False  # what is bad was sent before the last cut

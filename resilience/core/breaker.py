@@ -46,6 +46,15 @@ class Refusal(NamedTuple):
     message: str
 
 
+class Caller(Protocol):
+    """Who asks for leave."""
+
+    @property
+    def level(self) -> float:
+        """Its place among others, from 0.0 (shed first) to below 1.0; it stays."""
+        ...
+
+
 class Breaker(Protocol):
     """One scope's breaker. Safe to share between threads."""
 
@@ -65,7 +74,7 @@ class Breaker(Protocol):
         rng: Callable[[], float],
         deadline: float | None = None,
         *,
-        level: float | None = None,
+        caller: Caller | None = None,
         repeat: bool = False,
     ) -> Permit | Refusal:
         """Ask for leave to send one attempt.
@@ -74,8 +83,7 @@ class Breaker(Protocol):
             now: monotonic seconds.
             rng: uniform numbers on [0, 1).
             deadline: the call's; a probe's lease never outlives it.
-            level: the call's, of criticality; None: it was not drawn, for the breaker
-                was closed a moment ago.
+            caller: whose level of criticality decides; None: drawn here.
             repeat: another attempt of a call that was counted before.
         """
         ...

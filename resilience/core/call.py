@@ -146,7 +146,7 @@ class Call:
                 now,
                 self._rng,
                 deadline,
-                level=None if breaker.state == "closed" else self.level,
+                caller=self,
                 repeat=retries is not None,
             )
             if breaker.changes:

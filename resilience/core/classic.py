@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable
 
-from .breaker import Permit, Refusal, State
+from .breaker import Caller, Permit, Refusal, State
 from .classify import Evidence
 from .policy import BreakerPolicy
 from .record import BreakerChanged
@@ -73,7 +73,7 @@ class ClassicBreaker:
         rng: Callable[[], float],
         deadline: float | None = None,
         *,
-        level: float | None = None,  # noqa: ARG002 - all calls are equal here
+        caller: Caller | None = None,  # noqa: ARG002 - all calls are equal here
         repeat: bool = False,  # noqa: ARG002 - and a repeat is one of them
     ) -> Permit | Refusal:
         """Ask for leave to send one attempt; see `Breaker.admit`."""

@@ -16,7 +16,10 @@ OFFERED, OK, BAD, FRESH_OK, FRESH_BAD, FRESH_SLOW = range(1, 7)
 TICK_CELLS = 7
 RATE = 0
 """The place of the process's own offered rate, in calls per 1000 s."""
-HEAD_CELLS = 1
+MIX = 1
+"""The place of the first of `CLASSES` counters of calls by criticality."""
+CLASSES = 4
+HEAD_CELLS = MIX + CLASSES
 CELLS = HEAD_CELLS + LENGTH * TICK_CELLS
 
 Cells = memoryview
@@ -67,6 +70,10 @@ class Rows(Protocol):
         """Calls per second that all live processes offer together."""
         ...
 
+    def mix(self) -> Sequence[int]:
+        """Calls of each class of criticality that all live processes have seen."""
+        ...
+
     def is_shared(self) -> bool:
         """Are there other live processes?"""
         ...
@@ -96,6 +103,10 @@ class OwnRows:
     def rate(self) -> float:
         """Calls per second that this process offers."""
         return self.own[RATE] / 1000
+
+    def mix(self) -> Sequence[int]:
+        """Calls of each class of criticality that this process has seen."""
+        return self.own[MIX : MIX + CLASSES].tolist()
 
     def is_shared(self) -> bool:
         """No."""
