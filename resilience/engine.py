@@ -18,12 +18,14 @@ from typing import Any, Self, TypeVar
 from resilience import functions, policy
 from resilience.clock import Clock, asleep
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
-from resilience.core.binding import Binding
+from resilience.core import hedged
+from resilience.core.binding import Binding, bind
 from resilience.core.call import Call
 from resilience.core.record import Mode, Notice, Record
-from resilience.core.scope import MakeRows, Scopes, own_rows, scope_key
+from resilience.core.scope import MakeRows, Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
 from resilience.drivers.timer import Timer
+from resilience.sharing import Sharing
 from resilience.telemetry.fanout import Fanout, Sink
 
 
@@ -45,7 +47,8 @@ class PolicyEngine:
         control_file: looked at on the call path at most once a second; a line
             `mode: bypass` in it takes over at once. None: `RESILIENCE_CONTROL_FILE`.
         max_scopes: how many scopes are kept, the least recently used go first.
-        rows: where breakers keep their evidence; for simulations.
+        rows: where breakers keep their evidence, for simulations; None: where the
+            policy's `state` says.
 
     Raises:
         ValueError: `RESILIENCE_MODE` is none of enforce, observe, bypass.
@@ -59,7 +62,7 @@ class PolicyEngine:
         seed: int | None = None,
         control_file: str | os.PathLike[str] | None = None,
         max_scopes: int = 10_000,
-        rows: MakeRows = own_rows,
+        rows: MakeRows | None = None,
     ) -> None:
         self._load: Callable[[], policy.PolicyTable] = policy.built_in
         self.table = policy.built_in()
@@ -80,7 +83,9 @@ class PolicyEngine:
         self.fanout = Fanout(sinks)
         """The sinks."""
         self._bindings: dict[Target, Binding] = {}
-        self._scopes = Scopes(max_scopes, self._renew_bindings, rows)
+        self._sharing = Sharing(rows, self.now, self._renew_bindings)
+        shared = self._sharing.rows, self._sharing.processes
+        self._scopes = Scopes(max_scopes, self._renew_bindings, *shared)
         self._timer: Timer | None = None
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")
@@ -135,6 +140,8 @@ class PolicyEngine:
     def _adopt(self, table: policy.PolicyTable) -> None:
         self.table = table
         self.loaded_at = time.time()
+        if self._sharing.adopt(table.state, table.name):
+            self._scopes.forget_evidence()
         self._renew_bindings()
         for notice in table.notices:
             self.emit((Notice("policy", notice, self.now()),))
@@ -225,29 +232,19 @@ class PolicyEngine:
             override or self.table.mode,
         )
         mode = weaker(found.mode, override or "enforce")
-        breaker, budget = found.breaker, found.retry_budget
-        dimensions = breaker.scope if breaker else ("target",)
+        dimensions = found.breaker.scope if found.breaker else ("target",)
         scope = self._scopes.get(scope_key(target, dimensions), self.now())
-        enforces = mode == "enforce"
-        return Binding(
-            target=target,
-            policy=found,
-            mode=mode,
-            scope=scope,
-            breaker=None if breaker is None else scope.breaker(breaker),
-            breaker_acts=enforces and breaker is not None and breaker.mode == "enforce",
-            budget=None if budget is None else scope.budget(budget),
-            budget_acts=enforces and budget is not None and budget.mode == "enforce",
-            retry_acts=(
-                enforces and found.retry is not None and found.retry.mode == "enforce"
-            ),
-            epoch=epoch,
-            records_successes=self.fanout.wants_successes,
-        )
+        successes = self.fanout.wants_successes
+        bound = bind(target, found, mode, scope, epoch, successes=successes)
+        if notices := self._sharing.notices():
+            self.emit(notices)
+        return bound
 
     def new_call(self, binding: Binding, facts: Facts = NO_FACTS) -> Call:
         """A call that is about to arrive; one driver owns it."""
         call_id = (self._prefix, next(self._numbers))
+        if binding.hedging is not None:
+            return hedged.new_call(binding, facts, call_id, self._random)
         return Call(binding, facts, call_id, self._random)
 
     def emit(self, records: tuple[Record, ...]) -> None:
@@ -283,7 +280,7 @@ class PolicyEngine:
         idempotency: Idempotency = "none",
         timeout: float | None = None,
     ) -> T:
-        """Run *fn* under the policy of *name*, on the calling thread.
+        """Run *fn* under the policy of *name*, on the calling thread; never hedged.
 
         Args:
             name: `app:service/operation`.
@@ -300,6 +297,8 @@ class PolicyEngine:
         binding = self.bind(target)
         if binding.mode == "bypass":
             return fn(functions.Attempt(1, timeout))
+        if binding.hedging_acts:
+            functions.say_unhedged(self, name)
         call = self.new_call(binding, functions.facts(idempotency, timeout))
         return functions.run(call, fn, self, timeout)
 
@@ -311,12 +310,13 @@ class PolicyEngine:
         idempotency: Idempotency = "none",
         timeout: float | None = None,  # noqa: ASYNC109 - the policy's, not one scope's
     ) -> T:
-        """Await *fn* under the policy of *name*; as `call` in all else."""
+        """Await *fn* under the policy of *name*, hedged if it says so; else as `call`."""
         target = functions.parse(name)
         binding = self.bind(target)
         if binding.mode == "bypass":
             return await fn(functions.Attempt(1, timeout))
-        call = self.new_call(binding, functions.facts(idempotency, timeout))
+        facts = functions.facts(idempotency, timeout, can_hedge=True)
+        call = self.new_call(binding, facts)
         return await functions.arun(call, fn, self, timeout)
 
     # -- looking and acting from outside -----------------------------------------
@@ -334,6 +334,7 @@ class PolicyEngine:
             "pid": os.getpid(),
             "scopes": self._scopes.snapshot(self.now()),
             "evicted_scopes": self._scopes.evicted,
+            "processes": self._sharing.processes(),
             "sink_failures": self.fanout.failures,
         }
 
@@ -353,6 +354,7 @@ class PolicyEngine:
         self.closed = True
         if self._timer is not None:
             self._timer.close()
+        self._sharing.close()
         self.fanout.close()
 
     def __enter__(self) -> Self:
@@ -376,6 +378,7 @@ class PolicyEngine:
         self._seed = None
         self._renew_process()
         self._scopes.renew()
+        self._sharing.renew()
         self.fanout.renew()
         if self._timer is not None:
             self._timer.renew()

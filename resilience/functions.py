@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from resilience.context import (
     ambient_criticality,
@@ -20,9 +21,11 @@ from resilience.context import (
 )
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
+from resilience.core.hedged import HedgedCall
 from resilience.core.outcome import OK, Outcome
+from resilience.core.record import Notice
 from resilience.core.target import Facts, Idempotency, Target
-from resilience.drivers import aio, threads
+from resilience.drivers import aio, aio_hedged, threads
 from resilience.drivers.host import Host
 from resilience.errors import Rejected
 from resilience.report import attach, of_call, report
@@ -74,12 +77,15 @@ def parse(name: str) -> Target:
     return Target(protocol="app", name=service, service=service, method=operation)
 
 
-def facts(idempotency: Idempotency, timeout: float | None) -> Facts:
+def facts(
+    idempotency: Idempotency, timeout: float | None, *, can_hedge: bool = False
+) -> Facts:
     """The facts of a call made here and now, in the caller's context."""
     ambient, criticality = ambient_deadline(), ambient_criticality.get()
     served = inbound.get()
     if served is None:
-        return Facts(idempotency, timeout, ambient, None, criticality)
+        made = Facts(idempotency, timeout, ambient, None, criticality)
+        return made._replace(can_hedge=True) if can_hedge else made
     return Facts(
         declared=idempotency,
         timeout_s=timeout,
@@ -87,7 +93,19 @@ def facts(idempotency: Idempotency, timeout: float | None) -> Facts:
         inbound_at=None if ambient is None else served.deadline_at,
         criticality=criticality,
         previous_attempts=0 if served.has_ended else served.previous_attempts,
+        can_hedge=can_hedge,
     )
+
+
+_told: "WeakSet[Host]" = WeakSet()
+
+
+def say_unhedged(host: Host, name: str) -> None:
+    """Tell the sinks, once, that blocking functions are not hedged."""
+    if host not in _told:
+        _told.add(host)
+        text = f"{name}: engine.call is never hedged, engine.acall is"
+        host.emit((Notice("hedging", text, host.now()),))
 
 
 def outcome_of(error: Exception, since: float = 0.0) -> Outcome:
@@ -113,7 +131,7 @@ def _text_of(error: Exception) -> str:
     return text.encode("unicode_escape").decode("ascii")[:MESSAGE_CHARS]
 
 
-def _told(command: StartAttempt, timeout: float | None) -> Attempt:
+def _told_of(command: StartAttempt, timeout: float | None) -> Attempt:
     # Where nothing is enforced the engine has no time of its own to give: the function
     # hears what its caller said, as it would without us.
     given = command.timeout_s
@@ -137,7 +155,7 @@ def run(
         since = host.now()
         try:
             with _ambient(command.timeout_s):
-                result.value = fn(_told(command, timeout))
+                result.value = fn(_told_of(command, timeout))
         except Exception as error:  # noqa: BLE001 - it is raised again at the end
             result.error = error
             return outcome_of(error, since)
@@ -159,14 +177,16 @@ async def arun(
     """
     import asyncio  # who awaits has it; `import resilience` does without
 
-    result: _Result[T] = _Result()
+    results: dict[int, _Result[T]] = {}
 
     async def attempt(command: StartAttempt) -> Outcome:
         since = host.now()
+        result: _Result[T] = _Result()
+        results[command.number] = result
         try:
             async with asyncio.timeout(command.timeout_s):
                 with _ambient(command.timeout_s):
-                    made = fn(_told(command, timeout))
+                    made = fn(_told_of(command, timeout))
                     result.value = await made
         except Exception as error:  # noqa: BLE001 - it is raised again at the end
             result.error = error
@@ -174,7 +194,11 @@ async def arun(
         result.error = None
         return OK
 
-    return _end(call, await aio.run(call, attempt, host), result)
+    if type(call) is HedgedCall:
+        finish = await aio_hedged.run(call, attempt, host)
+    else:
+        finish = await aio.run(call, attempt, host)
+    return _end(call, finish, results.get(finish.number) or _Result())
 
 
 def _end(call: Call, finish: Finish, result: _Result[T]) -> T:

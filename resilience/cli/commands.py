@@ -18,7 +18,9 @@ from resilience.lab.explain import explain as explain_method
 from . import render
 from .audit import audit
 from .doctor import doctor
+from .host import status, top
 from .service_config import service_config
+from .simulate import simulate
 
 
 FINDINGS: Final = 1
@@ -144,6 +146,9 @@ def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either forma
 cli.add_command(audit)
 cli.add_command(doctor)
 cli.add_command(service_config)
+cli.add_command(simulate)
+cli.add_command(status)
+cli.add_command(top)
 
 
 def _read(files: Sequence[str]) -> policy.PolicyTable:

@@ -15,12 +15,14 @@ from .classify import Evidence as Shown
 from .levels import Levels
 from .policy import BreakerPolicy
 from .record import BreakerChanged
+from .sight import is_lonely, look
 from .ticks import (
     BAD,
     FRESH_BAD,
     FRESH_OK,
     FRESH_SLOW,
     LENGTH,
+    MASK,
     OFFERED,
     OK,
     RATE,
@@ -28,7 +30,7 @@ from .ticks import (
     Rows,
     Sums,
     begin,
-    look_back,
+    place_of,
     total_of,
 )
 
@@ -46,6 +48,17 @@ _BY_HAND = frozenset({"forced-open", "disabled", "shadow"})
 
 class AdaptiveBreaker:
     """One scope's breaker, in one process. Safe to share between threads."""
+
+    # There may be ten thousand of them.
+    # fmt: off
+    __slots__ = (
+        "_admission", "_at", "_closed_permit", "_cut_tick", "_evidence", "_furthest",
+        "_good_s", "_is_alone", "_judged", "_levels", "_lock", "_newest_bad",
+        "_probe_at", "_rate", "_rows", "_slow_s", "_tick", "_tick_s", "_turn_at",
+        "_unit_s", "changes", "generation", "openings", "own_faults", "policy",
+        "probes", "rejected", "scope", "since", "state",
+    )
+    # fmt: on
 
     def __init__(
         self, policy: BreakerPolicy, scope: str, rows: Rows | None = None
@@ -71,14 +84,16 @@ class AdaptiveBreaker:
         )
         self._furthest = min(LENGTH - 4, round(FURTHEST * unit_s / self._tick_s))
         self._rows: Rows = OwnRows() if rows is None else rows
-        self._own = self._rows.own
         self._admission = Admission(policy.rule)
         self._good_s = policy.rule.answered_within * unit_s
         if policy.slow_call_s is not None:
             self._good_s = policy.slow_call_s
         self._slow_s = policy.rule.slow_beyond * unit_s
         self._tick = -1
-        self._place = begin(self._own, 0)
+        own = self._rows.own
+        self._at = own, begin(own, 0)
+        """The ring and the place of the running tick: in one, for they change at once
+        and are read without the lock."""
         self._turn_at = float("-inf")
         self._rate = 0.0
         self._newest_bad = -1
@@ -132,7 +147,8 @@ class AdaptiveBreaker:
             if caller is not None:
                 self._levels.see(caller.level)
         if not repeat:
-            self._own[self._place + OFFERED] += 1  # a lost update costs nothing
+            own, place = self._at
+            own[place + OFFERED] += 1  # a lost update costs nothing
         if self.state == "closed":
             return self._closed_permit
         with self._lock:
@@ -192,7 +208,7 @@ class AdaptiveBreaker:
         if now >= self._turn_at:
             with self._lock:
                 self._turn_locked(now, rng)
-        own, place = self._own, self._place
+        own, place = self._at
         own[place + OK] += 1
         own[place + FRESH_OK] += 1
         return True
@@ -225,15 +241,17 @@ class AdaptiveBreaker:
             )
 
     def _count_locked(self, *, is_ok: bool, is_fresh: bool, is_slow: bool) -> None:
-        own, place = self._own, self._place
+        own, place = self._at
         own[place + (OK if is_ok else BAD)] += 1
         if is_fresh:
             own[place + (FRESH_OK if is_ok else FRESH_BAD)] += 1
             if is_ok and is_slow:
                 own[place + FRESH_SLOW] += 1
         if not is_ok:
-            self._newest_bad = self._tick
-            self._rows.alarm(self._tick)
+            self._newest_bad = tick = self._tick
+            self._rows.alarm(tick)
+            if self._rows.own is not own:
+                self._at = self._rows.own, place_of(self._rows.own, tick)
 
     # -- ticks -------------------------------------------------------------------
 
@@ -243,15 +261,16 @@ class AdaptiveBreaker:
         if tick <= last:
             return
         self._turn_at = (tick + 1) * self._tick_s
-        own = self._own
+        own, place = self._at
         if last >= 0:
             weight = self._tick_s / RATE_MEMORY_S
-            offered = own[self._place + OFFERED] / self._tick_s
+            offered = own[place + OFFERED] / self._tick_s
             self._rate += (offered - self._rate) * weight
             self._rate *= (1 - weight) ** min(tick - last - 1, 1000)
-            own[RATE] = int(self._rate * 1000)
-        for begun in range(max(last + 1, tick - LENGTH + 1), tick + 1):
-            self._place = begin(own, begun)
+            own[RATE] = min(MASK, int(self._rate * 1000))
+        self._rows.turn(now, tick, self._tick_s, self._admission.fraction)
+        own = self._rows.own
+        self._at = own, begin(own, tick)  # those between are older, by their numbers
         self._tick = tick
         newest = tick - 1 - self._rows.lag
         judged = self._judged
@@ -269,10 +288,13 @@ class AdaptiveBreaker:
         admission, ticks = self._admission, newest - self._judged
         before = admission.fraction
         is_alone = is_shared = self._rows.is_shared()
+        seen: Evidence | None = None
         if is_shared and not self._is_alone:
             seen = self._seen(self._rows.total, newest, is_shared=True)
-            is_alone = self._newest_bad > self._judged and self._is_lonely(newest)
-        if not is_shared or is_alone:
+            is_alone = self._newest_bad > self._judged and is_lonely(
+                self._rows, self._newest_bad, newest, self.policy.rule
+            )
+        if seen is None or is_alone:
             seen = self._seen(self._seen_here, newest, is_shared=False)
         rate = self._rate if is_alone else self._host_rate()
         if admission.judge(seen, rate * self._unit_s, ticks):
@@ -280,55 +302,27 @@ class AdaptiveBreaker:
             self._cut_locked(now, rng, is_new=before >= 1)
         self._name_locked(now)
 
-    def _is_lonely(self, newest: int) -> bool:
-        """Did nearly nobody else see anything bad around this process's last?"""
-        rule = self.policy.rule
-        last = min(newest, self._newest_bad + rule.short_ticks)
-        others_bad = others = 0
-        for tick in range(max(0, last - rule.long_ticks), last + 1):
-            host, own = self._rows.total(tick), self._seen_here(tick)
-            others_bad += host.bad - own.bad
-            others += host.results - own.results
-        return others_bad <= rule.trip_share * others
-
     def _seen_here(self, tick: int) -> Sums:
-        return total_of((self._own,), tick)
+        return total_of((self._rows.own,), tick)
 
     def _seen(
         self, total: Callable[[int], Sums], newest: int, *, is_shared: bool
     ) -> Evidence:
         """What *total* says about the ticks up to *newest*."""
-        rule = self.policy.rule
-        oldest = max(0, newest - self._furthest)
-        least = rule.least_results
-        short = look_back(
+        seen = look(
             total,
             newest,
-            oldest,
-            ticks=rule.short_ticks,
-            enough=lambda sums: sums.results >= least,
+            self.policy.rule,
+            oldest=max(0, newest - self._furthest),
+            cut_tick=self._cut_tick,
+            judged=self._judged,
         )
-        long = look_back(
-            total,
-            newest,
-            oldest,
-            ticks=rule.long_ticks,
-            enough=lambda sums: sums.offered >= least,
-        )
-        fresh = look_back(
-            total,
-            newest,
-            max(oldest, self._cut_tick + 1),
-            ticks=rule.short_ticks,
-            enough=lambda sums: sums.fresh >= least,
-        )
-        judged = max(self._judged, oldest - 1)
-        new_bad = sum(total(tick).bad for tick in range(judged + 1, newest + 1))
         if not is_shared:
-            short = short._replace(worst=0)  # it is the only one
-        if short.bad:
-            self._evidence = f"{short.bad} of {short.results} bad"
-        return Evidence(new_bad, short, long, fresh)
+            # It is the only one.
+            seen = seen._replace(short=seen.short._replace(worst=0))
+        if seen.short.bad:
+            self._evidence = f"{seen.short.bad} of {seen.short.results} bad"
+        return seen
 
     def _cut_locked(
         self, now: float, rng: Callable[[], float], *, is_new: bool

@@ -8,10 +8,20 @@ from dataclasses import dataclass
 
 from .breaker import Breaker
 from .budget import RetryBudget
-from .policy import CallPolicy
+from .hedging import Hedging
+from .policy import (
+    BreakerPolicy,
+    BudgetPolicy,
+    CallPolicy,
+    HedgingPolicy,
+    RetryPolicy,
+)
 from .record import Mode
 from .scope import Scope
 from .target import Target
+
+
+_Mechanism = RetryPolicy | BudgetPolicy | BreakerPolicy | HedgingPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +41,40 @@ class Binding:
     epoch: int
     records_successes: bool = True
     """False: no sink wants the record of a call whose first attempt succeeded."""
+    hedging: Hedging | None = None
+    hedging_acts: bool = False
+    """False: what would have been hedged is recorded only."""
+
+
+def bind(
+    target: Target,
+    policy: CallPolicy,
+    mode: Mode,
+    scope: Scope,
+    epoch: int,
+    *,
+    successes: bool = True,
+) -> Binding:
+    """The binding of *target* under *policy*, in *mode*, with the state of *scope*."""
+
+    def acts(part: _Mechanism | None) -> bool:
+        return mode == "enforce" and part is not None and part.mode == "enforce"
+
+    breaker, budget, hedging = policy.breaker, policy.retry_budget, policy.hedging
+    return Binding(
+        target=target,
+        policy=policy,
+        mode=mode,
+        scope=scope,
+        breaker=None if breaker is None else scope.breaker(breaker),
+        breaker_acts=acts(breaker),
+        budget=None if budget is None else scope.budget(budget),
+        budget_acts=acts(budget),
+        retry_acts=acts(policy.retry),
+        epoch=epoch,
+        records_successes=successes,
+        hedging=(
+            None if hedging is None else scope.hedging(hedging, target.full_method)
+        ),
+        hedging_acts=acts(hedging),
+    )

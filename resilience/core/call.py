@@ -30,7 +30,7 @@ from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
 from .rejection import make_rejection
 from .retries import Next, Retries
-from .target import Facts
+from .target import Facts, Idempotency
 
 
 _State = Literal["new", "running", "waiting", "queued", "failing", "finished"]
@@ -68,7 +68,7 @@ class Call:
     ) -> None:
         policy = binding.policy
         self._id = call_id
-        self.idempotency = facts.idempotency(policy.idempotency)
+        self.idempotency: Idempotency = facts.idempotency(policy.idempotency)
         self._binding = binding
         self.facts = facts
         self._rng = rng
@@ -374,6 +374,7 @@ class Call:
                 self._timeout_s,
                 now,
                 allowance.origin_of(self.facts, self._timeout_s, self.deadline_at),
+                0,
             ),
         )
         if journal is None:

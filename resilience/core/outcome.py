@@ -52,5 +52,7 @@ TIMED_OUT = Outcome(
 """An attempt that the engine's own timer ended."""
 GONE = Outcome("CANCELLED", "local", "maybe", message="cancelled by the caller")
 """The caller cancelled while an attempt was under way."""
+SUPERSEDED = Outcome("CANCELLED", "local", "maybe", message="a rival was faster")
+"""An attempt that lost to another one of its call, or to that one's fatal status."""
 GONE_WAITING = GONE._replace(reached="no")
 """The caller cancelled while none was."""

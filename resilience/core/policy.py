@@ -116,6 +116,23 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HedgingPolicy:
+    """A second attempt when the first is late. One of the first two is None."""
+
+    mode: Mode
+    delay_s: float | None
+    """How late is late, in seconds; None: a quantile of what attempts take."""
+    quantile: float | None
+    """That quantile, 0.0-1.0; None: the delay is fixed."""
+    max_hedges: int
+    """Of one call."""
+    max_extra_load: float
+    """Hedges for each answered call, over all calls of a scope."""
+    min_samples: int
+    """No quantile is used before this many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallPolicy:
     """Everything that holds for one method; one object for all its calls."""
 
@@ -139,3 +156,4 @@ class CallPolicy:
     profile: str
     """AWS: `aws-standard-2.1`, `honour-client-config`, or `none`."""
     owner: str
+    hedging: HedgingPolicy | None = None

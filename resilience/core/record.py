@@ -27,10 +27,12 @@ Reason = Literal[
     "retry",
     "host",
     "native",
+    "hedge",
+    "superseded",
 ]
 """Why a decision was taken; kebab-case, stable, safe as a metric attribute."""
 
-Decision = Literal["return", "retry", "fail", "reject", "wait", "ignore"]
+Decision = Literal["return", "retry", "hedge", "fail", "reject", "wait", "ignore"]
 Mode = Literal["enforce", "observe", "bypass"]
 DeadlineOrigin = Literal["inbound", "ambient", "explicit", "policy", "none"]
 """Who set a call's deadline: the caller of the call that we serve, `deadline()` around
@@ -80,6 +82,9 @@ class CallEnded(NamedTuple):
     now: float
     deadline_origin: DeadlineOrigin = "none"
     """Whose deadline it was."""
+    hedges: int = 0
+    """Of the attempts, those that were sent while another was under way, or at once
+    after it failed."""
 
 
 class Decided(NamedTuple):

@@ -9,13 +9,16 @@ looked at when a binding is made, not on each call.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from .adaptive import AdaptiveBreaker
+from .admission import RULE
 from .breaker import Breaker
 from .budget import RetryBudget, make_budget
 from .classic import ClassicBreaker
+from .hedging import Hedging, Hedgings
 from .latency import Latency
-from .policy import BreakerPolicy, BudgetPolicy
+from .policy import BreakerPolicy, BudgetPolicy, HedgingPolicy
 from .target import Target
 from .ticks import OwnRows, Rows
 
@@ -33,49 +36,106 @@ def own_rows(key: str) -> Rows:  # noqa: ARG001 - each scope has rows of its own
     return OwnRows()
 
 
+def alone() -> int:
+    """One process: it shares with nobody."""
+    return 1
+
+
 class Scope:
     """The state that calls of one scope share."""
 
-    __slots__ = ("_rows", "breakers", "budgets", "key", "last_used", "latency")
+    __slots__ = (
+        "_processes",
+        "_rows",
+        "breakers",
+        "budgets",
+        "hedgings",
+        "key",
+        "last_used",
+        "latency",
+    )
 
-    def __init__(self, key: str, now: float, rows: MakeRows = own_rows) -> None:
+    def __init__(
+        self,
+        key: str,
+        now: float,
+        rows: MakeRows = own_rows,
+        processes: Callable[[], int] = alone,
+    ) -> None:
         self.key = key
         self._rows = rows
+        self._processes = processes
         self.breakers: dict[BreakerPolicy, Breaker] = {}
         self.budgets: dict[BudgetPolicy, RetryBudget] = {}
+        self.hedgings: Hedgings | None = None
+        """None: nothing is hedged here."""
         self.latency = Latency()
         self.last_used = now
         """Written by each call; a lost update costs nothing."""
 
     def breaker(self, policy: BreakerPolicy) -> Breaker:
         """The breaker of these parameters; the mode is not one of them."""
-        policy = replace(policy, mode="enforce")
+        policy = _enforced(policy)
         found = self.breakers.get(policy)
         return found or self.breakers.setdefault(policy, self._make(policy))
 
     def _make(self, policy: BreakerPolicy) -> Breaker:
         if policy.kind == "adaptive":
-            return AdaptiveBreaker(policy, self.key, self._rows(self.key))
+            rows = self._rows(evidence_key(self.key, policy))
+            return AdaptiveBreaker(policy, self.key, rows)
         return ClassicBreaker(policy, self.key)
 
     def budget(self, policy: BudgetPolicy) -> RetryBudget:
         """The retry budget of these parameters; the mode is not one of them."""
-        policy = replace(policy, mode="enforce")
+        policy = _enforced(policy)
         found = self.budgets.get(policy)
-        return found or self.budgets.setdefault(policy, make_budget(policy))
+        return found or self.budgets.setdefault(
+            policy, make_budget(policy, self._processes)
+        )
+
+    def hedging(self, policy: HedgingPolicy, method: str) -> Hedging:
+        """What calls of *method* under these parameters share for hedging."""
+        if self.hedgings is None:
+            self.hedgings = Hedgings()
+        return self.hedgings.of(replace(policy, mode="enforce"), method)
 
     def renew(self) -> None:
         """Make all locks new, after a fork."""
+        if self.hedgings is not None:
+            self.hedgings.renew()
         for breaker in self.breakers.values():
             breaker.renew()
         for budget in self.budgets.values():
             budget.renew()
 
 
+_Policy = TypeVar("_Policy", BreakerPolicy, BudgetPolicy)
+
+
+def _enforced(policy: _Policy) -> _Policy:
+    return policy if policy.mode == "enforce" else replace(policy, mode="enforce")
+
+
 def scope_key(target: Target, dimensions: tuple[str, ...]) -> str:
     """The name of a scope: protocol, then each dimension with its value."""
     parts = [f"{name}={target.dimension(name)}" for name in dimensions]
     return f"{target.protocol}:{','.join(parts)}"
+
+
+def evidence_key(scope: str, policy: BreakerPolicy) -> str:
+    """What processes call the evidence that they share about *scope*.
+
+    The length of ticks and what counts as good are part of it.
+    """
+    rule, name = policy.rule, f"{scope} @{policy.unit_s:g}s"
+    if policy.slow_call_s is not None:
+        name += f",slow={policy.slow_call_s:g}s"
+    if (rule.answered_within, rule.slow_beyond) != (
+        RULE.answered_within,
+        RULE.slow_beyond,
+    ):
+        name += f",good={rule.answered_within:g}/{rule.slow_beyond:g}"
+    return name
 
 
 class Scopes:
@@ -86,8 +146,9 @@ class Scopes:
         max_scopes: int = 10_000,
         on_evict: Callable[[], object] = lambda: None,
         rows: MakeRows = own_rows,
+        processes: Callable[[], int] = alone,
     ) -> None:
-        self._rows = rows
+        self._shared = rows, processes
         self._scopes: dict[str, Scope] = {}
         self._max = max_scopes
         self._on_evict = on_evict
@@ -106,7 +167,7 @@ class Scopes:
             scope = self._scopes.get(key)
             if scope is None:
                 evicted = self._make_room_locked()
-                scope = self._scopes[key] = Scope(key, now, self._rows)
+                scope = self._scopes[key] = Scope(key, now, *self._shared)
             else:
                 evicted = False
             scope.last_used = now
@@ -123,6 +184,13 @@ class Scopes:
             self.evicted += 1
         return True
 
+    def forget_evidence(self) -> None:
+        """Make breakers anew that share evidence: they share it with others now."""
+        for scope in self:
+            for policy in [*scope.breakers]:
+                if policy.kind == "adaptive":
+                    del scope.breakers[policy]
+
     def find(self, key: str) -> Scope | None:
         """The scope called *key*, if it is there."""
         return self._scopes.get(key)
@@ -138,6 +206,7 @@ class Scopes:
                 "retry_budget": [
                     round(b.balance(now), 3) for b in [*scope.budgets.values()]
                 ],
+                "hedging": scope.hedgings.snapshot(now) if scope.hedgings else [],
             }
             for scope in sorted(self, key=lambda scope: scope.key)
         ]

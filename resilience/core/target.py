@@ -75,6 +75,9 @@ class Facts(NamedTuple):
     """What a policy's `keyed` comes to for this call: another word where the adapter
     has nothing that could carry a key."""
 
+    can_hedge: bool = False
+    """The adapter can have several attempts of this call under way at once."""
+
     def idempotency(self, said: Idempotency | Literal["auto"]) -> Idempotency:
         """What a policy's word comes to for this call."""
         if said == "auto":

@@ -5,12 +5,16 @@ for anybody: a reader that meets a half-written tick is wrong by a few results f
 tick, and by nothing afterwards.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 
 LENGTH = 64
 """Ticks kept; more than five attempt timeouts of the usual length."""
+SHORT = 16
+"""Ticks kept while nothing bad is seen, to be light: more than a cut looks at where
+calls are frequent. Where they are rare, the first bad result finds less before it."""
 OFFERED, OK, BAD, FRESH_OK, FRESH_BAD, FRESH_SLOW = range(1, 7)
 """Places inside one tick; place 0 holds the tick's number."""
 TICK_CELLS = 7
@@ -22,8 +26,11 @@ CLASSES = 4
 HEAD_CELLS = MIX + CLASSES
 CELLS = HEAD_CELLS + LENGTH * TICK_CELLS
 
-Cells = memoryview
-"""Cells of int64 (format `q`), `CELLS` of them."""
+Cells: TypeAlias = "memoryview | array[int]"
+"""`HEAD_CELLS`, then some ticks, `LENGTH` or `SHORT`: int32 in the process, for there
+may be ten thousand scopes, int64 where processes share them."""
+MASK = 2**31 - 1
+"""What is kept of a tick's number: the rest says nothing among so few ticks."""
 
 
 class Sums(NamedTuple):
@@ -58,7 +65,8 @@ class Rows(Protocol):
     """The rings of one scope, as one process sees them."""
 
     own: Cells
-    """This process's; only the breaker writes it."""
+    """This process's; only the breaker writes it. Another one after `alarm`, perhaps,
+    with all that this one holds."""
     lag: int
     """A tick this much older than the newest completed one is the same for all."""
 
@@ -78,6 +86,10 @@ class Rows(Protocol):
         """Are there other live processes?"""
         ...
 
+    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:
+        """*tick*, of *tick_s*, begins; *fraction* of calls may pass until the next."""
+        ...
+
     def alarm(self, tick: int) -> None:
         """Tell the others that something bad was seen in *tick*."""
         ...
@@ -92,8 +104,8 @@ class OwnRows:
 
     __slots__ = ("lag", "own")
 
-    def __init__(self, cells: Cells | None = None) -> None:
-        self.own = make_cells() if cells is None else cells
+    def __init__(self) -> None:
+        self.own: Cells = make_cells(SHORT)
         self.lag = 0
 
     def total(self, tick: int) -> Sums:
@@ -112,34 +124,52 @@ class OwnRows:
         """No."""
         return False
 
-    def alarm(self, tick: int) -> None:
+    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:
         """Nobody listens."""
+
+    def alarm(self, tick: int) -> None:  # noqa: ARG002 - nobody listens
+        """From now on more is kept."""
+        self.own = grown(self.own)
 
     def is_alarmed(self, since: int) -> bool:  # noqa: ARG002 - nobody else is there
         """No."""
         return False
 
 
-def make_cells() -> Cells:
-    """Cells of this process alone."""
-    return memoryview(bytearray(CELLS * 8)).cast("q")
+def make_cells(ticks: int = LENGTH) -> Cells:
+    """Cells of this process alone, all 0."""
+    return array("i", bytes((HEAD_CELLS + ticks * TICK_CELLS) * 4))
+
+
+def grown(cells: Cells) -> Cells:
+    """The same in a ring of `LENGTH` ticks."""
+    if len(cells) >= CELLS:
+        return cells
+    made = make_cells()
+    for place in range(HEAD_CELLS):
+        made[place] = cells[place]
+    for place in range(HEAD_CELLS, len(cells), TICK_CELLS):
+        at = place_of(made, cells[place])
+        for cell in range(TICK_CELLS):
+            made[at + cell] = cells[place + cell]
+    return made
 
 
 def begin(cells: Cells, tick: int) -> int:
     """Empty the place of *tick*, which begins, and return the place."""
-    place = _place_of(tick)
+    place = place_of(cells, tick)
     for cell in range(place + 1, place + TICK_CELLS):
         cells[cell] = 0
-    cells[place] = tick
+    cells[place] = tick & MASK
     return place
 
 
 def total_of(rings: Sequence[Cells], tick: int) -> Sums:
     """What *rings* hold of *tick*."""
-    place = _place_of(tick)
     sums = [0] * 7
     for cells in rings:
-        if cells[place] == tick:
+        place = place_of(cells, tick)
+        if cells[place] == tick & MASK:
             bad = cells[place + BAD]
             sums[6] = max(bad, sums[6])
             for cell in range(6):
@@ -169,5 +199,7 @@ def look_back(
     return sums
 
 
-def _place_of(tick: int) -> int:
-    return HEAD_CELLS + tick % LENGTH * TICK_CELLS
+def place_of(cells: Cells, tick: int) -> int:
+    """Where *tick* is kept, or was before a newer one took its place."""
+    ticks = (len(cells) - HEAD_CELLS) // TICK_CELLS
+    return HEAD_CELLS + tick % ticks * TICK_CELLS

@@ -20,6 +20,7 @@ from resilience.core.event import (
     Event,
     Woke,
 )
+from resilience.core.hedged import HedgedCall
 from resilience.core.outcome import Outcome
 
 from .host import Host
@@ -179,7 +180,13 @@ class CallbackDriver:
         if due is not None and (self._watches or not self._number):
             # Nobody else would end a call whose timer is closed under it.
             timer = self._host.timer
-            self._handle = timer.at(due, lambda: self._take(Woke(due)), self.cancel)
+            self._handle = timer.at(due, lambda: self._take(Woke(due)), self._dropped)
+
+    def _dropped(self) -> None:
+        """The timer was closed: what only waited ends; attempts end by themselves."""
+        call = self._call
+        if not (type(call) is HedgedCall and call.is_under_way):
+            self.cancel()
 
 
 def _nothing(_: object) -> None:

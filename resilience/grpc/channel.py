@@ -114,7 +114,7 @@ class Channel(grpc.Channel):
             held, rest = self._held(args, others)
             return make(method, *held, **rest)
 
-        route = self._route(method)
+        route = self._route(method, can_hedge=True)
         return UnaryUnaryMultiCallable(inner, route, self._holding, make_held)
 
     def unary_stream(
@@ -154,7 +154,9 @@ class Channel(grpc.Channel):
         held = serializer(given)
         return args, others if held is given else {**others, SERIALIZER: held}
 
-    def _route(self, method: str, *, streams: bool = False) -> Route:
+    def _route(
+        self, method: str, *, streams: bool = False, can_hedge: bool = False
+    ) -> Route:
         return Route(
             self._engine,
             self._target_name,
@@ -162,6 +164,7 @@ class Channel(grpc.Channel):
             self._witness,
             self._undeclared,
             streams=streams,
+            can_hedge=can_hedge,
         )
 
     def close(self) -> None:

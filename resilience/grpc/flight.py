@@ -70,6 +70,8 @@ class Flight:
 
     streams = False
     """Is the answer a stream?"""
+    times_attempts = False
+    """Does a timer of ours end its attempts, and begin rivals of them?"""
 
     def __init__(self, call: Call, sending: Sending) -> None:
         engine = sending.route.engine
@@ -82,7 +84,7 @@ class Flight:
             self._cancel_native,
             self._finish,
             engine,
-            watches=self.streams,
+            watches=self.streams or self.times_attempts,
         )
         self.changed = threading.Condition()
         self.ended = False

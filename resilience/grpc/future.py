@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from resilience.context import waiting_caller
+from resilience.core.hedged import HedgedCall
 from resilience.drivers.reaper import REAPER
 
 from .extract import debug_text
 from .flight import Flight
+from .hedged import HedgedFlight
 
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ def launch(call: Call, sending: Sending) -> CallFuture:
     Raises:
         Exception: the first attempt could not even be started; what gRPC raised.
     """
-    return begin(CallFuture(Flight(call, sending)))
+    kind = HedgedFlight if type(call) is HedgedCall else Flight
+    return begin(CallFuture(kind(call, sending)))
 
 
 def begin(future: Handle) -> Handle:

@@ -10,9 +10,13 @@ from typing import Any
 import grpc
 
 from resilience.context import ambient_criticality, deadline_at, inbound
+from resilience.core.binding import Binding
+from resilience.core.hedged import hedges
+from resilience.core.target import Facts
 
+from . import hedged
 from .blocking import Blocking, BlockingStreaming, carry
-from .future import begin, launch
+from .future import CallFuture, begin, launch
 from .held import Holding
 from .route import Route, is_native
 from .sending import AS_GIVEN, Given, Sending
@@ -85,13 +89,18 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         if is_native(binding, timeout):
             sending = Sending(route, binding, self._inner.future, request, given)
             return sending.launch(AS_GIVEN)
+        return self._launch(binding, route.facts(timeout), request, given)
+
+    def _launch(
+        self, binding: Binding, facts: Facts, request: Any, given: Given
+    ) -> CallFuture:
         method = self._inner.future
         if may_repeat(binding):
             if self._held is None:
                 self._held = self._make_held()
             method, request = self._held.future, self._holding.hold(request)
-        sending = Sending(route, binding, method, request, given)
-        sending.call = route.engine.new_call(binding, route.facts(timeout))
+        sending = Sending(self._route, binding, method, request, given)
+        sending.call = self._route.engine.new_call(binding, facts)
         return launch(sending.call, sending)
 
     def _block(
@@ -102,6 +111,11 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
         binding = route.last
         if route.is_watched or binding.epoch != route.engine.epoch:
             binding = route.binding()
+        if binding.hedging_acts and not is_native(binding, given[0]):
+            facts = route.facts(given[0])
+            if hedges(binding, facts):
+                future = self._launch(binding, facts, request, given)
+                return hedged.carry(future, pair=pair)
         native = Blocking(route, binding, method, request, given)
         timeout = given[0]
         if timeout is not None or binding.mode == "bypass":

@@ -67,12 +67,15 @@ class Route:
         undeclared: Undeclared | None = None,
         *,
         streams: bool = False,
+        can_hedge: bool = False,
     ) -> None:
         self.engine = engine
         self.target = target_of(name, method)
         self.witness = witness
         self.plain = Facts(
-            declared=declared(self.target.service, self.target.method), streams=streams
+            declared=declared(self.target.service, self.target.method),
+            streams=streams,
+            can_hedge=can_hedge,
         )
         """The facts of a call without a timeout or a deadline; *streams*: the answer
         is a stream."""

@@ -164,7 +164,13 @@ class Sending:
 
     def outcome(self, error: Any, elapsed_s: float) -> Outcome:
         """What the end of the newest attempt in *error* means."""
+        return self.outcome_within(self.limit, error, elapsed_s)
+
+    def outcome_within(
+        self, limit: float | None, error: Any, elapsed_s: float
+    ) -> Outcome:
+        """The same for an attempt whose timeout was *limit*, in seconds."""
         trusts = self.binding.policy.trust_transport_details
         witness = self.route.witness
-        attempt = extract.Attempt(self.limit, elapsed_s, witness, trusts)
+        attempt = extract.Attempt(limit, elapsed_s, witness, trusts)
         return extract.outcome_of(error, attempt)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def may_repeat(binding: Binding) -> bool:
     """Can there be a second attempt at all? If not, nothing needs to be kept."""
-    return binding.mode == "enforce" and binding.policy.retry is not None
+    if binding.mode != "enforce":
+        return False
+    return binding.policy.retry is not None or binding.hedging_acts
 
 
 class Streaming(Sending):

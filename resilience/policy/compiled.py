@@ -15,6 +15,7 @@ from resilience.core.policy import (
     BudgetPolicy,
     CallPolicy,
     CodeRule,
+    HedgingPolicy,
     RetryPolicy,
 )
 from resilience.core.record import Mode
@@ -70,6 +71,7 @@ def compile_policy(node: Node, protocol: str, mode: Mode) -> Compiled:
         native_attempts=native_attempts(node),
         profile=_value(node, "profile"),
         owner=_value(node, "owner"),
+        hedging=_hedging(node, mode),
     )
     return Compiled(policy, notes)
 
@@ -173,6 +175,24 @@ def _budget(node: Node, mode: Mode) -> BudgetPolicy | None:
     )
 
 
+def _hedging(node: Node, mode: Mode) -> HedgingPolicy | None:
+    found = _mechanism(node, "hedging", mode)
+    if found is None:
+        return None
+    hedging, own = found
+    delay = _value(hedging, "hedging_delay")
+    is_quantile = isinstance(delay, str)
+    return HedgingPolicy(
+        mode=own,
+        delay_s=None if is_quantile else delay,
+        # Through text: p99.9 is .999, not .9990000000000001.
+        quantile=round(float(delay[1:]) / 100, 6) if is_quantile else None,
+        max_hedges=_value(hedging, "max_hedges"),
+        max_extra_load=float(_value(hedging, "max_extra_load")),
+        min_samples=_value(hedging, "min_samples"),
+    )
+
+
 def _unit_s(node: Node) -> float:
     """What one attempt may take, for a breaker that counts in attempt timeouts."""
     return _seconds(node, "attempt_timeout") or _seconds(node, "timeout") or 1.0
@@ -204,7 +224,7 @@ def _breaker(node: Node, mode: Mode) -> BreakerPolicy | None:
         ramp_s=_seconds(breaker, "ramp") or 0.0,
         ramp_aggression=float(_value(breaker, "ramp_aggression")),
         forced="" if forced is OFF else forced,
-        unit_s=_unit_s(node),
+        unit_s=_unit_s(node) if _value(breaker, "kind") == "adaptive" else 1.0,
         jitter=editions.BREAKER_GROWTH["jitter"],
         growing=editions.BREAKER_GROWTH["growing"],
         early_decision=editions.BREAKER_GROWTH["early_decision"],

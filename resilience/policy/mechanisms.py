@@ -185,16 +185,16 @@ class Limiter(Part):
 
 
 class Hedging(Part):
-    """A second attempt when the first is late. Read and checked, not acted on yet."""
+    """A second attempt when the first is late: for `safe` and `keyed` calls only."""
 
     mode: Mode = UNSET
     """Mode of this mechanism; the weaker of it and the rule's mode holds."""
     hedging_delay: Delay = UNSET
-    """Wait before a hedge: a time, or a percentile of latency such as `p95`."""
+    """Wait before each hedge: a time, or a percentile of latency such as `p95`."""
     max_hedges: Annotated[int, Field(ge=1, le=4)] = UNSET
     """Hedges of one call, 1 to 4."""
     max_extra_load: Ratio = UNSET
-    """Hedges per call over all calls, 0.0 to 1.0."""
+    """Hedges per answered call over all calls of a scope, 0.0 to 1.0."""
     min_samples: Count = UNSET
     """Latencies needed before a percentile is used, 1 or more."""
 

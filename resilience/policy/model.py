@@ -55,7 +55,7 @@ class Rule(Part):
     limiter: Annotated[Limiter, *Switchable] = UNSET
     """Limit of concurrent calls. Accepted, not acted on in this release."""
     hedging: Annotated[Hedging, *Switchable] = UNSET
-    """Hedged attempts. Accepted, not acted on in this release."""
+    """A second attempt when the first is late; see docs/hedging.md."""
     key_header: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")] = UNSET
     """Metadata key that carries the idempotency key, in lower case."""
     trust_transport_details: bool = UNSET
@@ -132,7 +132,8 @@ class Overlay(Part):
     mode: Mode = UNSET
     """Mode of everything that has no mode of its own."""
     state: Literal["process", "host"] = UNSET
-    """Who shares breakers and budgets. `host` runs as `process` in this release."""
+    """Who shares breakers and budgets: each process has its own, or all processes of
+    a host that run policies of this `name` share them."""
     all: Rule = UNSET
     """Every call of any protocol."""
     grpc: GrpcSection = UNSET

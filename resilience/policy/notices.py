@@ -11,24 +11,18 @@ from .narrowing import is_map
 from .words import OFF
 
 
-_HEDGING = "hedging is read and checked, but nothing hedges in this release"
 _LIMITER = "limiter is read and checked, but nothing limits in this release"
 _ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
-_HOST = "`state: host` runs as `process` in this release: each process has its own"
 
 
 def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
     """Return the notices of the texts, each once, in a fixed order."""
     rules = [rule for source in sources for rule in _rules(source)]
     found: list[str] = []
-    if any(rule.get("hedging", OFF) is not OFF for rule in rules):
-        found.append(_HEDGING)
     if any(rule.get("limiter", OFF) is not OFF for rule in rules):
         found.append(_LIMITER)
     if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
         found.append(_ADAPTIVE)
-    if any(source.values.get("state") == "host" for source in sources):
-        found.append(_HOST)
     if not any("edition" in source.values for source in sources):
         found.append(f"no edition is written: the values of {edition} hold")
     return tuple(found)

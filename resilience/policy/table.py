@@ -65,6 +65,10 @@ class PolicyTable:
     _cache: dict[tuple[str, ...], Compiled] = field(
         repr=False, compare=False, default_factory=dict[tuple[str, ...], Compiled]
     )
+    _same: dict[str, Compiled] = field(
+        repr=False, compare=False, default_factory=dict[str, Compiled]
+    )
+    """The compiled policies by all that they say."""
     _lock: threading.Lock = field(
         repr=False, compare=False, default_factory=threading.Lock
     )
@@ -155,8 +159,11 @@ class PolicyTable:
         node = effective(self.texts, protocol, name, service, method)
         made = compile_policy(node, protocol, self._mode(node, mode))
         with self._lock:
+            # Methods for which the same holds share one: there may be thousands.
+            made = self._same.setdefault(repr(made), made)
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
+                self._same.clear()
             return self._cache.setdefault(key, made)
 
     def _mode(self, node: Node, root: Mode) -> Mode:

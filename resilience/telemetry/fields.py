@@ -52,6 +52,8 @@ def of_call(ended: CallEnded) -> Fields:
     """What is known of a call that ended."""
     fields = _of_target(ended.call_id, ended.target)
     fields["attempts"] = ended.attempts
+    if ended.hedges:
+        fields["hedges"] = ended.hedges
     if ended.free_attempts:
         fields["free_attempts"] = ended.free_attempts
     if ended.first_code != ended.outcome.code:

@@ -32,7 +32,6 @@ class Instruments:
         self.call_retries = histogram(names.CALL_RETRIES)
         self.call_transparent_retries = histogram(names.CALL_TRANSPARENT_RETRIES)
         self.call_hedges = histogram(names.CALL_HEDGES)
-        """Nothing is hedged yet, and calls without hedges leave no sample."""
         self.call_retry_delay = histogram(names.CALL_RETRY_DELAY)
         self.deadline_used = histogram(names.DEADLINE_USED)
         self.server_deadline_used = histogram(names.SERVER_DEADLINE_USED)

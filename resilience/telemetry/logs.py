@@ -90,11 +90,12 @@ class LogSink:
         if record.now >= folding.due_at:
             self._write_folded(folding.take(record.now))
         if type(record) is CallEnded:
-            if record.reason == "ok" and record.attempts == 1:
+            is_first = record.attempts - record.hedges == 1
+            if is_first and record.reason == "ok" and not _is_masked(record):
                 return
             self._call(record)
         elif type(record) is AttemptEnded:
-            if record.outcome.kind != "ok":
+            if record.outcome.kind != "ok" and record.reason != "superseded":
                 self._attempt(record)
         elif type(record) is Decided:
             self._decided(record)
@@ -194,3 +195,8 @@ class LogSink:
             self._logger.log(
                 key.level, text, key.event, lines, seconds, words, extra=extra
             )
+
+
+def _is_masked(ended: CallEnded) -> bool:
+    """Did a hedge make good what failed? One that was merely faster did not."""
+    return ended.hedges > 0 and ended.first_code != ended.outcome.code

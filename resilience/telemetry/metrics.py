@@ -173,12 +173,14 @@ def _grpc_call(made: Instruments, own: Own, ended: CallEnded) -> None:
     found = _grpc(own)
     status = {**found, names.GRPC_STATUS: _status(ended.outcome.code)}
     made.call_duration.record(ended.elapsed_s, status)
-    retries = ended.attempts - 1 - ended.free_attempts
+    retries = ended.attempts - 1 - ended.free_attempts - ended.hedges
+    if ended.hedges > 0:
+        made.call_hedges.record(ended.hedges, found)
     if retries > 0:
         made.call_retries.record(retries, found)
     if ended.free_attempts > 0:
         made.call_transparent_retries.record(ended.free_attempts, found)
-    if ended.attempts > 1 or ended.wait_s > 0:
+    if ended.attempts - ended.hedges > 1 or ended.wait_s > 0:
         made.call_retry_delay.record(ended.wait_s, found)
 
 

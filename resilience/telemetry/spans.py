@@ -35,7 +35,7 @@ class CallSpans:
 
     __slots__ = (
         "__weakref__",
-        "_attempt",
+        "_attempts",
         "_is_ours",
         "_stopped",
         "_target",
@@ -60,7 +60,7 @@ class CallSpans:
         self._tracer = tracer
         self._target = target
         self._is_ours = outer is None
-        self._attempt: Span | None = None
+        self._attempts: dict[int, Span] = {}
         self._stopped = ""
         self.span: Span
         """The call's own: ours, or one that another made for it."""
@@ -96,7 +96,7 @@ class CallSpans:
         target = self._target
         # A72 leaves the kind open. What calls the server is the client's span: service
         # maps pair it with the server's, which is its child.
-        self._attempt = self._tracer.start_span(
+        made = self._attempts[number] = self._tracer.start_span(
             name or f"Attempt.{_dotted(target)}",
             self.context,
             SpanKind.CLIENT,
@@ -109,15 +109,17 @@ class CallSpans:
                 names.RPC_METHOD: target.method,
             },
         )
-        return self._attempt
+        return made
 
     def attempt_ended(self, ended: AttemptEnded) -> None:
         """End the span of the attempt, and note what was decided."""
-        self._end_attempt(ended.outcome)
-        if ended.outcome.kind == "ok":
-            return
+        self._end_attempt(ended.number, ended.outcome)
+        if ended.outcome.kind == "ok" or ended.decision == "ignore":
+            return  # it lost: the span's status says so
         event = names.EVENT_RETRY
-        if ended.decision != "retry":
+        if ended.decision in {"hedge", "wait"}:
+            event = names.EVENT_HEDGE
+        elif ended.decision != "retry":
             event, self._stopped = names.EVENT_STOP, ended.reason
         found = _of_outcome(ended.outcome)
         found[names.ATTEMPT] = ended.number
@@ -128,13 +130,13 @@ class CallSpans:
             found[names.PUSHBACK] = ended.outcome.pushback_s
         self._note(event, found)
 
-    def _end_attempt(self, outcome: Outcome) -> None:
-        span, self._attempt = self._attempt, None
+    def _end_attempt(self, number: int, outcome: Outcome) -> None:
+        span = self._attempts.pop(number, None)
         if span is None:
             return
-        number = names.GRPC_STATUS_NUMBERS.get(outcome.code)
-        if number is not None:
-            span.set_attribute(names.RPC_STATUS, number)
+        status = names.GRPC_STATUS_NUMBERS.get(outcome.code)
+        if status is not None:
+            span.set_attribute(names.RPC_STATUS, status)
         _set_status(span, outcome)
         span.end()
 
@@ -163,7 +165,8 @@ class CallSpans:
     def call_ended(self, ended: CallEnded) -> None:
         """End the call's span, and that of an attempt that no record has ended."""
         outcome = ended.outcome
-        self._end_attempt(outcome)
+        for number in [*self._attempts]:
+            self._end_attempt(number, outcome)
         found: Fields = {names.REASON: ended.reason}
         if ended.attempts == 0:
             found[names.MESSAGE] = outcome.message
@@ -171,6 +174,8 @@ class CallSpans:
         elif outcome.kind != "ok" and ended.reason != self._stopped:
             self._note(names.EVENT_STOP, found)  # a repeat that was due was not made
         told: Fields = {names.ATTEMPTS_MADE: ended.attempts, names.REASON: ended.reason}
+        if ended.hedges:
+            told[names.HEDGES] = ended.hedges
         if ended.timeout_s is not None:
             told[names.DEADLINE_ORIGIN] = ended.deadline_origin
         if ended.ambiguous:

@@ -93,7 +93,7 @@ def test_check_fine():
 
     assert 0 == result.exit_code
     assert "ok: policy orders" in result.stdout
-    assert "nothing hedges in this release" in result.stdout
+    assert "runs the classic breaker in this release" in result.stdout
 
 
 def test_check_findings(bad):

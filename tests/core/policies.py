@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from resilience.core.binding import Binding
+from resilience.core.binding import bind as make_binding
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt, Step
 from resilience.core.event import ARRIVED, AttemptDone
@@ -153,22 +154,7 @@ def bind(
     """What the engine makes of a policy, without an engine."""
     made = policy() if made is None else made
     scope = Scope("app:target=rates", 0.0) if scope is None else scope
-    enforces = made.mode == "enforce"
-    breaks, budgets = made.breaker, made.retry_budget
-    return Binding(
-        target=target,
-        policy=made,
-        mode=made.mode,
-        scope=scope,
-        breaker=None if breaks is None else scope.breaker(breaks),
-        breaker_acts=enforces and breaks is not None and breaks.mode == "enforce",
-        budget=None if budgets is None else scope.budget(budgets),
-        budget_acts=enforces and budgets is not None and budgets.mode == "enforce",
-        retry_acts=(
-            enforces and made.retry is not None and made.retry.mode == "enforce"
-        ),
-        epoch=0,
-    )
+    return make_binding(target, made, made.mode, scope, 0)
 
 
 def call(

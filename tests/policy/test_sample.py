@@ -88,10 +88,23 @@ def test_app(table):
     assert ("safe", "disabled") == (found.idempotency, found.breaker.forced)
 
 
+def test_hedging(table):
+    """A method that turns hedging on gets the edition's values; others have none."""
+    found = table.policy_for("grpc", "x", "shop.Orders", "Get").hedging
+
+    assert (0.95, None, 1, 0.05, 20) == (
+        found.quantile,
+        found.delay_s,
+        found.max_hedges,
+        found.max_extra_load,
+        found.min_samples,
+    )
+    assert table.policy_for("grpc", "x", "a.B", "C").hedging is None
+
+
 def test_notices(table):
     """What is read but not acted on is said plainly, once."""
     assert (
-        "hedging is read and checked, but nothing hedges in this release",
         "breaker `kind: adaptive` runs the classic breaker in this release",
     ) == table.notices
 

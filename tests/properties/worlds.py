@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from resilience.core.binding import Binding
 from resilience.core.call import Call
 from resilience.core.command import StartAttempt
+from resilience.core.hedged import new_call
 from resilience.core.outcome import Outcome
 from resilience.core.policy import CallPolicy
 from resilience.core.target import Facts
@@ -177,7 +178,7 @@ def live(made: CallPolicy, visits: list[Visit], seed: int) -> World:
         return reply
 
     def begin(call_id: str, visit: Visit) -> None:
-        running = loop.start(Call(binding, visit.facts, call_id, rng), transport)
+        running = loop.start(new_call(binding, visit.facts, call_id, rng), transport)
         calls.append(running)
         if visit.leaves_after_s is not None:
             loop.at(loop.now + visit.leaves_after_s, running.cancel)

@@ -312,3 +312,22 @@ def test_renewed_after_a_fork(sink, records, caplog):
     sink.close()
 
     assert lines(caplog) == []
+
+
+def test_hedged_success_is_silent(sink, records, caplog):
+    """A rival of an attempt that was merely late is no line, nor is who lost."""
+    lost = Outcome("CANCELLED", "local", "maybe")
+    sink.emit(records.attempt(lost, decision="ignore", reason="superseded"))
+    sink.emit(records.call(attempts=2, hedges=1))
+
+    assert [] == lines(caplog)
+
+
+def test_hedge_that_recovered_a_failure(sink, records, caplog):
+    """Where an attempt failed the call has recovered, and its hedges are told."""
+    sink.emit(records.call(attempts=2, hedges=1, first_code="UNAVAILABLE"))
+    [(level, text)] = lines(caplog)
+
+    assert "INFO" == level
+    assert "call recovered" in text
+    assert "attempts=2 hedges=1 first_code=UNAVAILABLE" in text

@@ -52,6 +52,17 @@ def test_no_retries_no_samples(meter, records, metric):
     assert meter.sums(metric) == {}
 
 
+def test_hedges(meter, records):
+    """Hedges are counted apart from retries, and mask nothing (gRFC A96)."""
+    meter.sink.emit(records.call(attempts=3, hedges=2, first_code="OK"))
+    [hedges] = meter.points(names.CALL_HEDGES.name)
+
+    assert (2, 1) == (hedges.sum, hedges.count)
+    assert {} == meter.sums(names.CALL_RETRIES)
+    assert {} == meter.sums(names.CALL_RETRY_DELAY)
+    assert {} == meter.sums(names.MASKED_FAILURES)
+
+
 def test_durations(meter, records):
     """A queued call's wait is no part of its attempt's time."""
     meter.sink.emit(records.call(elapsed_s=3.0, wait_s=2.0))

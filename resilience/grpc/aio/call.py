@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _END: Any = getattr(grpc.aio, "EOF", None)
 """What a native call's task yields in place of a response, when there is none."""
-_UNREADABLE = Outcome("INTERNAL", "local", "yes", message="OK without a message")
+UNREADABLE = Outcome("INTERNAL", "local", "yes", message="OK without a message")
 """grpcio's asyncio calls swallow what a deserializer raises and answer None: this may
 be the caller's own fault, so it is never repeated."""
-_NO_ANSWER: Any = object()
+NO_ANSWER: Any = object()
 """What `deserializer` makes of the message of a call that ended well without one."""
 
 
@@ -40,7 +40,7 @@ def deserializer(given: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
         if given is not None:
             with contextlib.suppress(Exception):
                 made = given(None)
-        return _NO_ANSWER if made is None else made
+        return NO_ANSWER if made is None else made
 
     return deserialize
 
@@ -101,8 +101,8 @@ class UnaryResponse(OuterCall):
             self._reader = self._calls.loop.create_task(self._read(self.native))
 
     def _attempt_answered(self, response: Any) -> None:
-        if response is None or response is _NO_ANSWER:
-            self._done(_UNREADABLE if response is None else EMPTY)
+        if response is None or response is NO_ANSWER:
+            self._done(UNREADABLE if response is None else EMPTY)
             return
         self._response = response
         if self._driver is not None or self._ended:

@@ -77,7 +77,7 @@ class Channel(grpc.aio.Channel):
         """The protected multicallable of a unary-unary *method*."""
         args, others = self._held(args, others, answers=True)
         inner = self._channel.unary_unary(method, *args, **others)
-        route = self._route(method)
+        route = self._route(method, can_hedge=True)
         return UnaryUnaryMultiCallable(inner, route, self._calls, self._holding)
 
     def unary_stream(
@@ -107,7 +107,9 @@ class Channel(grpc.aio.Channel):
         route = self._route(method, streams=True)
         return StreamStreamMultiCallable(inner, route, self._calls, self._holding)
 
-    def _route(self, method: str, *, streams: bool = False) -> Route:
+    def _route(
+        self, method: str, *, streams: bool = False, can_hedge: bool = False
+    ) -> Route:
         return Route(
             self._engine,
             self._target_name,
@@ -115,6 +117,7 @@ class Channel(grpc.aio.Channel):
             self._witness,
             self._undeclared,
             streams=streams,
+            can_hedge=can_hedge,
         )
 
     def _held(

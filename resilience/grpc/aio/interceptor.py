@@ -47,6 +47,7 @@ meant; other kinds are not copied: do not change them after the call |
     | cancelling early, `done()`, `time_remaining()` | grpcio's own call object \
 around ours lags or lacks them |
     | giving up on `code()` early | grpcio may cancel the call |
+    | hedging | none: a hook has one call object to give |
     | `channel.close()` | does not know attempts that our calls make |
 
     Args:

@@ -14,6 +14,7 @@ from resilience.context import (
     inbound,
     waiting_caller,
 )
+from resilience.core.hedged import HedgedCall
 from resilience.grpc.held import Holding
 from resilience.grpc.route import Route, is_native
 from resilience.grpc.sending import AS_GIVEN, Sending
@@ -22,6 +23,7 @@ from resilience.grpc.streaming import may_repeat
 from .begin import begin_stream, begin_upload
 from .call import UnaryUnaryCall
 from .calls import Calls
+from .hedged import HedgedUnaryUnaryCall
 from .sending import with_request, with_requests
 from .stream import StreamStreamCall, UnaryStreamCall
 
@@ -83,7 +85,9 @@ class UnaryUnaryMultiCallable(_Method, grpc.aio.UnaryUnaryMultiCallable):
         if type(request) is not bytes and may_repeat(binding):
             request = self._holding.hold(request)
         sending = Sending(route, binding, self._inner, request, given)
-        made = UnaryUnaryCall(engine.new_call(binding, facts), sending, self._calls)
+        call = engine.new_call(binding, facts)
+        kind = HedgedUnaryUnaryCall if type(call) is HedgedCall else UnaryUnaryCall
+        made = kind(call, sending, self._calls)
         made.begin()
         if served is not None:
             served.adopt(made, self._calls.loop)

@@ -1,0 +1,226 @@
+"""Our side of a run: the real engine, one per simulated process, driven by moments.
+
+Everything that is decided is decided by `resilience.core`; here events become calls of
+`advance`, and commands become requests and timers.
+"""
+
+from collections.abc import Callable
+
+from resilience.core.call import Call
+from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
+from resilience.core.event import ARRIVED, AttemptDone, Woke
+from resilience.core.outcome import OK as ANSWERED
+from resilience.core.outcome import Outcome
+from resilience.core.target import Facts, Target
+from resilience.core.ticks import Rows
+from resilience.engine import PolicyEngine
+from resilience.policy import PolicyTable
+
+from .clients import Ends, Upstream
+from .model import Calls
+from .servers import ERROR, FAILED, OK, OVERLOADED, REFUSED, SHED, Attempt
+from .timeline import INFINITY, Moment, Timeline
+
+
+OUTCOMES = {
+    OK: ANSWERED,
+    REFUSED: Outcome("UNAVAILABLE", "transport", "no", message="connection refused"),
+    OVERLOADED: Outcome("RESOURCE_EXHAUSTED", "overload", "no", throttled=True),
+    ERROR: Outcome("InternalError", "transport", "maybe"),
+    FAILED: Outcome("UNAVAILABLE", "transport", "maybe", message="of a lower layer"),
+    SHED: Outcome("UNAVAILABLE", "local", "no", message="shed by a lower layer"),
+}
+"""What an adapter would make of each end."""
+
+
+class Wake(Moment):
+    """The one timer of a call is due."""
+
+    __slots__ = ("due", "flight")
+
+    due: float
+    flight: "Flight"
+
+
+class Flight:
+    """One call under way, as a driver sees it."""
+
+    __slots__ = (
+        "above",
+        "attempts",
+        "call",
+        "client",
+        "critical",
+        "offered_at",
+        "replica",
+        "sent",
+        "shard",
+        "wake_at",
+    )
+
+    def __init__(
+        self,
+        client: "OurClient",
+        call: Call,
+        shard: int,
+        now: float,
+        *,
+        critical: bool,
+        above: Attempt | None,
+    ) -> None:
+        self.client = client
+        self.call = call
+        self.shard = shard
+        self.offered_at = now
+        self.critical = critical
+        self.above = above
+        self.attempts: list[Attempt] = []
+        self.sent = 0
+        self.replica = -1
+        self.wake_at = -1.0
+        """The moment for which a timer is set; infinity: the call is over."""
+
+    def follow(self, step: Step, now: float) -> None:
+        """Do what the engine says."""
+        known = -1.0
+        client = self.client
+        for command in step.commands:
+            if type(command) is StartAttempt:
+                attempt = Attempt(self, command.number)
+                self.attempts.append(attempt)
+                self.sent += 1
+                known = client.upstreams[self.shard].send(attempt, now)
+            elif type(command) is CancelAttempt:
+                for attempt in self.attempts:
+                    if attempt.number == command.number:
+                        attempt.is_gone = True
+            elif type(command) is Finish:
+                self.wake_at = INFINITY
+                for attempt in self.attempts:
+                    attempt.is_gone = True
+                # No cycle is left behind: the collector sleeps during a run.
+                self.attempts.clear()
+                client.ends.end(
+                    self.above,
+                    self.offered_at,
+                    now,
+                    critical=self.critical,
+                    good=command.outcome.kind == "ok",
+                    sent=self.sent,
+                    shard=self.shard,
+                )
+                return
+        wake_at = step.wake_at
+        # A reply that is known to come first needs no timer: most calls have none.
+        if wake_at is None or wake_at == self.wake_at or 0 <= known <= wake_at:
+            return
+        self.wake_at = wake_at
+        wake = Wake()
+        wake.flight = self
+        wake.due = wake_at
+        client.timeline.at(wake_at, wake, WOKEN)
+
+    @property
+    def deadline_at(self) -> float | None:
+        """The call's end; None: it has none."""
+        return self.call.deadline_at
+
+    @property
+    def previous_attempts(self) -> int:
+        """Attempts before the newest one, those of the calls above included."""
+        return self.sent - 1 + self.call.facts.previous_attempts
+
+    def replied(self, attempt: Attempt) -> None:
+        """The end of an attempt is there."""
+        attempt.is_gone = True
+        now = self.client.timeline.seconds()
+        done = AttemptDone(attempt.number, OUTCOMES[attempt.code])
+        self.follow(self.call.advance(done, now), now)
+
+
+def _woken(wake: Wake) -> None:
+    flight = wake.flight
+    if flight.wake_at != wake.due:
+        return  # another moment has replaced it, or the call is over
+    flight.wake_at = -1.0
+    now = flight.client.timeline.seconds()
+    flight.follow(flight.call.advance(Woke(wake.due), now), now)
+
+
+WOKEN = (_woken,)
+
+
+class VirtualTime:
+    """A timeline as an engine's clock; nobody may sleep on it."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.now = timeline.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Nobody may."""
+        raise NotImplementedError
+
+    async def asleep(self, seconds: float) -> None:
+        """Nobody may."""
+        raise NotImplementedError
+
+
+class OurClient:
+    """One process with an engine."""
+
+    def __init__(  # noqa: PLR0917 - the first five are every client's
+        self,
+        table: PolicyTable,
+        targets: list[Target],
+        upstreams: list[Upstream],
+        calls: Calls,
+        ends: Ends,
+        timeline: Timeline,
+        *,
+        seed: int,
+        rows: Callable[[str], Rows] | None,
+    ) -> None:
+        self.timeline = timeline
+        self.upstreams = upstreams
+        self.ends = ends
+        self.targets = targets
+        options: dict[str, object] = {
+            "sinks": (),
+            "clock": VirtualTime(timeline),
+            "seed": seed,
+        }
+        if rows is not None:
+            options["rows"] = rows
+        # The text is read once for a thousand engines.
+        self.engine = PolicyEngine._loaded(lambda: table, options)  # noqa: SLF001
+        self.engine.mode = None
+        self._bindings = [self.engine.bind(target) for target in targets]
+        self._facts = {
+            critical: Facts(
+                declared=calls.idempotency,
+                criticality="critical" if critical else "sheddable",
+                can_hedge=True,
+            )
+            for critical in (False, True)
+        }
+
+    def call(
+        self, shard: int, now: float, *, critical: bool, above: Attempt | None
+    ) -> None:
+        """Begin a call."""
+        engine, binding = self.engine, self._bindings[shard]
+        if binding.epoch != engine.epoch:
+            binding = self._bindings[shard] = engine.bind(self.targets[shard])
+        facts = self._facts[critical]
+        if above is not None:
+            facts = self._inherited(facts, above)
+        call = engine.new_call(binding, facts)
+        flight = Flight(self, call, shard, now, critical=critical, above=above)
+        flight.follow(call.advance(ARRIVED, now), now)
+
+    def _inherited(self, facts: Facts, above: Attempt) -> Facts:
+        """What the attempt above says of itself on the wire."""
+        flight = above.flight
+        return facts._replace(
+            previous_attempts=flight.previous_attempts, deadline_at=flight.deadline_at
+        )

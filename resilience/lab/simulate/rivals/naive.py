@@ -1,0 +1,13 @@
+"""Naive retries: three more attempts, each a fixed 100 ms after the last failed."""
+
+from .rival import Rival, RivalFlight
+
+
+class Naive(Rival):
+    """Four attempts, no jitter, no budget."""
+
+    max_attempts = 4
+
+    def wait(self, flight: RivalFlight, code: str, now: float) -> float | None:
+        """Always the same."""
+        return 0.1
