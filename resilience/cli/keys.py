@@ -20,13 +20,13 @@ def pressed(key: str, then: Callable[[], object]) -> Iterator[None]:
     try:
         import termios
         import tty
-
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-    except (ImportError, OSError, ValueError, AttributeError):
+    except ImportError:  # not a system of this kind
         yield
         return
-    except termios.error:  # a pipe or a file
+    try:
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (OSError, ValueError, AttributeError, termios.error):  # a pipe or a file
         yield
         return
     ended = threading.Event()

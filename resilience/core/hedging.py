@@ -21,7 +21,7 @@ targets answer far oftener than anything is hedged, and one that answers nobody 
 use for rivals. It is the most hedges of one call, too."""
 FIRST_CREDIT = 10.0
 """Before anything was answered: where hedges are just enough, credit that has to be
-earned first is short for long (S6a simulated: p99 15.7 ms with this, 15.9 ms with 1)."""
+earned first is short for long (S6a simulated: p99 15.7 ms with this, 15.9 with 1)."""
 MAX_METHODS = 64
 """Of one scope that have a delay of their own; later ones share one."""
 

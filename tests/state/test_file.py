@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from resilience.state import layout
 from resilience.state.file import open_state
+from resilience.state.peek import peek
 from resilience.state.place import UnusableError
 
 
@@ -203,6 +204,7 @@ def test_scribbles_never_raise(process, folder, where, size):
         write(path, (first + offset % (end - first)) * 8, data)
     if size is not None:
         os.truncate(path, size)
+    peek("shop", 101.0)
     for at in range(40):
         now = 101 + 0.1 * at
         one.calls(now, good=1, bad=at % 3)
