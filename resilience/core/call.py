@@ -29,7 +29,7 @@ from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
 from .rejection import make_rejection
 from .retries import Next, Retries
-from .target import Facts
+from .target import Facts, Idempotency
 
 
 _State = Literal["new", "running", "waiting", "queued", "failing", "finished"]
@@ -66,7 +66,7 @@ class Call:
     ) -> None:
         policy = binding.policy
         self._id = call_id
-        self.idempotency = facts.idempotency(policy.idempotency)
+        self.idempotency: Idempotency = facts.idempotency(policy.idempotency)
         self._binding = binding
         self.facts = facts
         self._rng = rng
