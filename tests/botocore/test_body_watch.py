@@ -177,10 +177,10 @@ def test_connections_of_others(serve, dial, monkeypatch):
 @pytest.mark.slow
 def test_what_a_handler_left_behind_is_bound_no_more(serve, dial):
     """When the call that we serve has its answer, its deadline is nobody's."""
-    now = resilience.context.monotonic()
-    served = Inbound(deadline_at=now + 0.1)
-    server = serve(then(lambda peer: (peer.rest(0.15), peer.send(DATA[3:]))))
+    server = serve(then(lambda peer: (peer.rest(0.35), peer.send(DATA[3:]))))
     client = dial(server.url)
+    now = resilience.context.monotonic()
+    served = Inbound(deadline_at=now + 0.3)
     with resilience.context.serving(served):
         body = at(client)
     served.has_ended = True
