@@ -44,13 +44,24 @@ unit: .stamps/newest servers ## all tests, examples and documentation blocks
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lowest: .stamps/lowest servers ## the rooms that touch dependencies, on the oldest ones
-	$(LOWEST)/python -m pytest -n $(WORKERS) -m "not real" $(LOWEST_TESTS) $(PYTEST_ARGS)
+	RESILIENCE_TEST_AIOBOTOCORE=1 $(LOWEST)/python -m pytest -n $(WORKERS) \
+		-m "not real" $(LOWEST_TESTS) $(PYTEST_ARGS)
 
-conformance: .stamps/conformance ## the first law; botocore's and grpcio's own tests with us
+conformance: .stamps/conformance ## the first law; other projects' own tests with us
 	$(BIN)/python tests/conformance/first_law.py
 	$(LOWEST)/python tests/conformance/first_law.py --short --calls 100
-	$(BIN)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
-	$(LOWEST)/python tests/conformance/botocore_suite.py --workers $(WORKERS)
+	$(BIN)/python tests/conformance/aws_suites.py --workers $(WORKERS)
+	$(LOWEST)/python tests/conformance/aws_suites.py --workers $(WORKERS)
+	$(BIN)/python tests/conformance/aws_owner.py
+	$(LOWEST)/python tests/conformance/aws_owner.py
+	$(BIN)/python tests/conformance/aws_rounds.py
+	$(LOWEST)/python tests/conformance/aws_rounds.py
+	$(LOWEST)/python tests/conformance/aws_rounds.py --asyncio
+	$(BIN)/python tests/conformance/aws_bodies.py
+	$(LOWEST)/python tests/conformance/aws_bodies.py
+	$(BIN)/python tests/conformance/aws_failover.py
+	$(LOWEST)/python tests/conformance/aws_failover.py
+	$(BIN)/python tests/conformance/aws_envoy.py
 	$(BIN)/python tests/conformance/grpc_suite.py --workers $(WORKERS)
 	$(LOWEST)/python tests/conformance/grpc_suite.py --workers $(WORKERS)
 	$(BIN)/python tests/conformance/grpc_replays.py
@@ -84,10 +95,10 @@ clean: ## remove environments, caches and results
 	$(PYTHON) -m venv .venv-lowest
 	$(LOWEST)/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(LOWEST)/python -m pip install $(PIP_QUIET) --constraint tests/lowest.txt \
-		--editable '.[all]' --group test
+		--editable '.[all]' --group test --group aio
 	@touch $@
 
-# The botocore part needs nothing more; this is for grpcio's tests.
+# The part about AWS needs nothing more; this is for grpcio's tests.
 .stamps/conformance: .stamps/newest .stamps/lowest
 	$(BIN)/python -m pip install $(PIP_QUIET) --group conformance
 	$(LOWEST)/python -m pip install $(PIP_QUIET) --constraint tests/lowest.txt \

@@ -62,7 +62,7 @@ def slow_names():
     bare = socket.getaddrinfo
 
     def slow(host, *args, **kwargs):
-        if host == "slow.example":
+        if host in {"slow.example", b"slow.example"}:
             time.sleep(3)
         return bare("127.0.0.1", *args, **kwargs)
 

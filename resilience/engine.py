@@ -24,6 +24,7 @@ from resilience.core.record import Mode, Notice, Record
 from resilience.core.scope import Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
 from resilience.drivers.timer import Timer
+from resilience.fallback import Fallbacks
 from resilience.telemetry.fanout import Fanout, Sink
 
 
@@ -77,12 +78,16 @@ class PolicyEngine:
         self._seed = seed
         self.fanout = Fanout(sinks)
         """The sinks."""
+        self.fallback = Fallbacks(self)
+        """Registers a function that a policy names: `engine.fallback(name, fn)`."""
         self._bindings: dict[Target, Binding] = {}
         self._scopes = Scopes(max_scopes, self._renew_bindings)
         self._timer: Timer | None = None
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")
         self._control = ControlFile(path) if path else None
+        self.is_controlled = self._control is not None
+        """Is there a control file, so that adapters must `look` with each call?"""
         self._next_look = 0.0
         self.closed = False
         self._renew_process()
@@ -174,11 +179,6 @@ class PolicyEngine:
     def _override(self) -> Mode | None:
         control = self._control.mode if self._control else None
         return control or self._mode
-
-    @property
-    def is_controlled(self) -> bool:
-        """Is there a control file, so that adapters must `look` with each call?"""
-        return self._control is not None
 
     def look(self) -> None:
         """Look at the control file if a second has passed; adapters call it first."""
@@ -299,7 +299,7 @@ class PolicyEngine:
         if binding.mode == "bypass":
             return fn(functions.Attempt(1, timeout))
         call = self.new_call(binding, functions.facts(idempotency, timeout))
-        return functions.run(call, fn, self, timeout)
+        return functions.run(call, fn, self, timeout, binding.policy.fallback)
 
     async def acall(
         self,
@@ -315,7 +315,8 @@ class PolicyEngine:
         if binding.mode == "bypass":
             return await fn(functions.Attempt(1, timeout))
         call = self.new_call(binding, functions.facts(idempotency, timeout))
-        return await functions.arun(call, fn, self, timeout)
+        fallback = binding.policy.fallback
+        return await functions.arun(call, fn, self, timeout, fallback)
 
     # -- looking and acting from outside -----------------------------------------
 

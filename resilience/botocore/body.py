@@ -227,13 +227,18 @@ def protect(
     flight.limit.at = flight.deadline_at
     raw: Any = getattr(body, "_raw_stream", None)
     if not isinstance(raw, HTTPResponse):
+        if raw is None and isinstance(body, StreamingBody):
+            raise AttributeError(_UNKNOWN.format(type(body).__name__, "_raw_stream"))
         return
     if isinstance(body, EventStream):
         _put_in_front(Named, raw)
     if not isinstance(body, StreamingBody) or raw.length_remaining == 0:
         return
-    if not hasattr(raw, "_raw_read"):
+    if not hasattr(raw, "_raw_read") and not hasattr(raw, "read1"):
         return  # urllib3 1: reads have no one place to look on
+    for name in PARTS:
+        if not hasattr(raw, name):
+            raise AttributeError(_UNKNOWN.format(type(raw).__name__, name))
     policy, name = flight._bound.binding.policy, flight._model.name
     resume = None
     if name == "GetObject" and flight.owns_retries and policy.retry is not None:
@@ -263,4 +268,7 @@ def _put_in_front(front: type, one: Any) -> None:
     one.__class__ = made
 
 
+PARTS = ("_error_catcher", "_fp", "_fp_bytes_read", "_raw_read")
+"""What is private in urllib3's response and used above."""
+_UNKNOWN = "{} without {}"
 _classes: dict[Any, Any] = {}

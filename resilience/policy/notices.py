@@ -14,6 +14,10 @@ from .words import OFF
 _HEDGING = "hedging is read and checked, but nothing hedges in this release"
 _LIMITER = "limiter is read and checked, but nothing limits in this release"
 _ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
+_READS = (
+    "`failover` covers reads where it stands under a pattern or `all`; writes fail "
+    "over only where it stands under their operation's own name"
+)
 _HOST = "`state: host` runs as `process` in this release: each process has its own"
 
 
@@ -27,6 +31,8 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
         found.append(_LIMITER)
     if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
         found.append(_ADAPTIVE)
+    if any(_is_wide(source) for source in sources):
+        found.append(_READS)
     if any(source.values.get("state") == "host" for source in sources):
         found.append(_HOST)
     if not any("edition" in source.values for source in sources):
@@ -36,6 +42,16 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
 
 def _kind(breaker: object) -> object:
     return breaker.get("kind") if is_map(breaker) else None
+
+
+def _is_wide(source: Source) -> bool:
+    """Is a failover written for more than one operation?"""
+    rules = dict(source.rule("aws", "operations") or {})
+    wide = [rule for pattern, rule in rules.items() if pattern.endswith("*")]
+    for rule in (*wide, source.rule("aws", "all")):
+        if is_map(rule) and rule.get("failover", OFF) is not OFF:
+            return True
+    return False
 
 
 def _rules(source: Source) -> Iterator[Mapping[str, object]]:

@@ -109,13 +109,20 @@ def test_the_deadline_comes_first(clock):
     assert ends == limit.at
 
 
-def test_steps_fit_the_speed(clock):
+@pytest.mark.parametrize(
+    ("silence_s", "most"), [(5.0, 10 * SLOWEST_BYTES_PER_S), (60.0, MOST_PIECE)]
+)
+def test_steps_fit_the_speed(silence_s, most, clock):
     """Quick steps grow, slow ones shrink, within bounds."""
-    watch, _ = made(clock)
+    watch, _ = made(clock, silence_s=silence_s)
+    came = 0
     for _ in range(20):
         watch.begin()
+        piece = watch.piece
         watch.done()
-    assert MOST_PIECE == watch.piece
+        came += piece
+        assert piece <= watch.piece <= max(piece, came)
+    assert most == watch.piece
     for _ in range(20):
         watch.begin()
         clock.skipped += 2

@@ -1,11 +1,14 @@
 """What is private in botocore and relied on: pinned here for every version."""
 
+import copy
+
 import pytest
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.retries.adaptive import ClientRateLimiter
 
 from resilience.botocore.emitter import Slots, UnknownEmitter
 from resilience.botocore.guard import guard_of
+from resilience.botocore.timeouts import PER_REQUEST
 
 
 def handlers(events, name):
@@ -61,6 +64,25 @@ def test_an_unknown_inside_is_said():
         Slots(object())
 
 
+def test_an_unknown_memory_is_said(events):
+    """An emitter that remembers found handlers elsewhere could go by old ones."""
+    del events._emitter._lookup_cache
+
+    with pytest.raises(UnknownEmitter):
+        Slots(events)
+
+
+def test_copies_keep_their_ids(events):
+    """A wrapper in one copy of an emitter does not show in the others."""
+    first, second = [lambda n=n, **_: n for n in range(2)]
+    events.register("e.s3", first, unique_id="one")
+    copied = copy.copy(events)
+    Slots(copied).replace("e.s3", first, second)
+
+    assert first is Slots(events).named("one")
+    assert second is Slots(copied).named("one")
+
+
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
 @pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
 def test_the_place_of_botocores_handler(service, mode, connect, make_engine):
@@ -92,6 +114,7 @@ def test_disabled_native_retries(wire, connect, make_engine):
     assert 2 == wire.count
 
 
+@pytest.mark.skipif(not PER_REQUEST, reason="this botocore has none")
 def test_per_request_timeouts_are_botocores_own(connect):
     """The context key and the inner method that bound one request exist."""
     client = connect("sqs")

@@ -79,11 +79,14 @@ class UnaryUnaryMultiCallable(_Method, grpc.aio.UnaryUnaryMultiCallable):
             facts = route.plain
             if not is_plain:
                 facts, served = route.facts(None), waiting_caller()
+        asked = request
         # Bytes do not change; whatever else may is serialised once, for all attempts.
         if type(request) is not bytes and may_repeat(binding):
             request = self._holding.hold(request)
         sending = Sending(route, binding, self._inner, request, given)
         made = UnaryUnaryCall(engine.new_call(binding, facts), sending, self._calls)
+        if binding.policy.fallback:
+            made.asked = asked
         made.begin()
         if served is not None:
             served.adopt(made, self._calls.loop)
