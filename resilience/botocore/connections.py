@@ -61,14 +61,14 @@ class _Deadlined:
                 bind(sock, limit)
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
-    def _handle_expect_response(self, *args: Any) -> Any:
+    def _handle_expect_response(self, message_body: Any) -> Any:
         """As botocore's own; the file from which it reads `100 Continue` is ours."""
         sock = self.sock
         if not isinstance(sock, Bounded):
-            return super()._handle_expect_response(*args)  # type: ignore[misc]
+            return super()._handle_expect_response(message_body)  # type: ignore[misc]
         vars(sock)["makefile"] = partial(peeking, sock)
         try:
-            return super()._handle_expect_response(*args)  # type: ignore[misc]
+            return super()._handle_expect_response(message_body)  # type: ignore[misc]
         finally:
             del vars(sock)["makefile"]
 
@@ -236,11 +236,13 @@ def _change(session: Any, before: dict[str, Any], after: dict[str, Any]) -> bool
 
 def _send(alive: "weakref.ref[Any]", request: Any, *more: Any, **named: Any) -> Any:
     """Send *request*, and have what goes wrong said in botocore's words."""
-    endpoint, flight = alive(), current.get()
+    endpoint: Any = alive()
+    flight = current.get()
     # Asked for each time: tests put something in its place, before and after us.
-    native = type(endpoint)._send
+    kind: Any = type(endpoint)
+    native = kind._send
     if type(native) is not FunctionType:
-        return _bound(native, endpoint)(request, *more, **named)
+        return bound(native, endpoint)(request, *more, **named)
     if flight is None or not flight.acts or more or named:
         # More than a request is what a botocore of another shape sends.
         return native(endpoint, request, *more, **named)
@@ -261,7 +263,7 @@ def _send(alive: "weakref.ref[Any]", request: Any, *more: Any, **named: Any) -> 
     return response
 
 
-def _bound(native: Any, endpoint: Any) -> Any:
+def bound(native: Any, endpoint: Any) -> Any:
     """What Python makes of *native* when it is looked up on *endpoint*.
 
     A mock is no descriptor, and is given no `self`.
