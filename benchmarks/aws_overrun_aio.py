@@ -65,7 +65,10 @@ def client_of(url, http, *, verify=None):
     session = aiobotocore.session.AioSession()
     session.set_credentials("key", "secret")
     resilience.botocore.register(session, ENGINE)
-    config = AioConfig(s3={"addressing_style": "path"}, http_session_cls=http)
+    more = {}
+    if http is AIOHTTPSession:  # each run asks for the name again
+        more["connector_args"] = {"use_dns_cache": False}
+    config = AioConfig(s3={"addressing_style": "path"}, http_session_cls=http, **more)
     return session.create_client(
         "s3", region_name="us-east-1", endpoint_url=url, verify=verify, config=config
     )

@@ -35,9 +35,8 @@ def _step(name: str) -> Any:
 
     def step(self: Any, *args: Any, **named: Any) -> Any:
         # Whether what is armed fits is found here: a frame less for each step.
-        limit: Any = self.limit
-        at = None if limit is None else limit.at
-        if at is not None:
+        limit = self.limit
+        if limit is not None and (at := limit.at) is not None:
             left, wanted, armed = at - limit.now(), self._base, self._armed
             if wanted is None or left < wanted:
                 wanted = left

@@ -2,13 +2,15 @@
 
 import copy
 
+import botocore
 import pytest
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.retries.adaptive import ClientRateLimiter
+from packaging.version import Version
 
 from resilience.botocore.emitter import Slots, UnknownEmitter
 from resilience.botocore.guard import guard_of
-from resilience.botocore.timeouts import PER_REQUEST
+from resilience.botocore.timeouts import PER_REQUEST, bound_connecting
 
 
 def handlers(events, name):
@@ -114,11 +116,16 @@ def test_disabled_native_retries(wire, connect, make_engine):
     assert 2 == wire.count
 
 
-@pytest.mark.skipif(not PER_REQUEST, reason="this botocore has none")
 def test_per_request_timeouts_are_botocores_own(connect):
-    """The context key and the inner method that bound one request exist."""
+    """The context key and the inner method that bound one request exist: 1.43.68."""
     client = connect("sqs")
     session = client._endpoint.http_session
+
+    assert PER_REQUEST == (Version("1.43.68") <= Version(botocore.__version__))
+
+    if not PER_REQUEST:
+        assert not bound_connecting(client)
+        return
 
     class Request:
         context = {"read_timeout": 3}  # noqa: RUF012 - a fake

@@ -113,7 +113,7 @@ def protect(
         native: what makes such a call.
 
     Raises:
-        TypeError: an aiobotocore before 3 made it.
+        TypeError: aiobotocore made it in a shape that is not known.
     """
     kind = _front(body)
     is_events = isinstance(body, EventStream)

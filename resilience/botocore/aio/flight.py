@@ -17,7 +17,7 @@ from resilience.botocore.response import is_hop
 from resilience.botocore.verify import Finding, Steps, arun
 from resilience.core.outcome import Outcome
 
-from .outcomes import corrected, readable
+from .outcomes import CHECKSUM, corrected, readable
 
 
 class AioFlight(Flight):
@@ -45,6 +45,21 @@ class AioFlight(Flight):
         """As a blocking flight does."""
         super().before_send(context)
         self._on_wire = True
+
+    def is_well(self, event: Mapping[str, Any]) -> bool:
+        """Is it an answer that asks for nothing, seen without waiting?"""
+        response = event.get("response")
+        if response is None or not self.owns_retries:
+            return False
+        try:
+            http = response[0]
+            if http.status_code >= 300 or CHECKSUM in http.headers:
+                return False
+            is_well = super()._outcome_of(event) is None
+        except (AttributeError, LookupError, TypeError):  # of another shape
+            return False
+        self._on_wire = not is_well
+        return is_well
 
     async def asked(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """Answer `needs-retry`: a number to try again, None to leave it to others."""

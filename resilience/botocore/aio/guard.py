@@ -162,6 +162,9 @@ class AioGuard(Guard):
     # -- aiobotocore's events ----------------------------------------------------
 
     def _needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
+        flight = self._mine()
+        if isinstance(flight, AioFlight) and flight.is_well(event):
+            return None
         return self._asked(native, event)
 
     async def _asked(self, native: Handler | None, event: dict[str, Any]) -> Any:

@@ -114,7 +114,10 @@ def _follow(http: Any) -> None:
     if bare is None:
         return
 
+    known, is_followed = None, False
+
     async def session(*args: Any, **kwargs: Any) -> Any:
+        nonlocal known, is_followed
         flight = _acting()
         opening = bare(http, *args, **kwargs)
         is_open = getattr(http, "_sessions", None) or getattr(http, "_session", None)
@@ -124,8 +127,10 @@ def _follow(http: Any) -> None:
             made._retry_connection = flight is None or not (
                 flight.owns_retries or flight.lookout is not None
             )
+        if made is not known:
+            known, is_followed = made, _is_marked(made) or _is_traced(made)
         if flight is not None:
-            flight.has_connection = not (_is_marked(made) or _is_traced(made))
+            flight.has_connection = not is_followed
         return made
 
     vars(http)[OPENS] = session
