@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,6 +163,22 @@ def test_lower_bounds_are_the_tested_ones():
     lines = (ROOT / "tests/lowest.txt").read_text().splitlines()
 
     assert published <= set(lines)
+
+
+def test_releases_beside_aiobotocore_are_within_the_bounds():
+    """What `make aio` pins is what we publish as a lower bound, or newer."""
+    lines = (ROOT / "tests/aio.txt").read_text().splitlines()
+    pinned = {Requirement(line) for line in lines if line and line[0] != "#"}
+    groups = PROJECT["dependency-groups"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = map(Requirement, [*extras["aws"], *groups["aio"], *groups["test"][:1]])
+    bounds = {one.name: one.specifier for one in wanted}
+
+    assert sorted(bounds) == sorted(one.name for one in pinned)
+    for one in pinned:
+        (exact,) = one.specifier
+        assert exact.operator == "=="
+        assert exact.version in bounds[one.name]
 
 
 def test_no_bound_is_an_upper_one():

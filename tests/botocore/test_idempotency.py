@@ -18,7 +18,7 @@ from resilience.botocore.idempotency_table import TABLE, written
 
 
 loader = Loader()
-IS_NEW = Version("1.44.0") <= Version(botocore.__version__)
+IS_NEW = Version("1.44.5") <= Version(botocore.__version__)
 NEWER = {
     "dynamodb": "Search* CancelBulkOperation StartBulk*",
     "ec2": "Validate* BatchModify*",
@@ -26,7 +26,7 @@ NEWER = {
     "RestoreDeadLetterQueueRecords",
     "lambda": "SendDurableExecutionCallback* CheckpointDurable* Stop* Pause* Resume*",
 }
-"""Words of the table for operations that came between 1.41.0 and 1.44.0."""
+"""Words of the table for operations that came between 1.41.0 and 1.44.5."""
 
 
 def service_model(service):
