@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import resilience
 import resilience.botocore
-from benchmarks.aws_overrun import DEADLINE_S, ENGINE, RUNS, slow_names
+from benchmarks.aws_overrun import DEADLINE_S, ENGINE, RUNS, freeze, slow_names
 from tests.botocore.stalling.certificates import make
 from tests.botocore.stalling.modes import MODES, _get, _list, accepts
 from tests.botocore.stalling.server import StallingServer, Unreachable
@@ -130,6 +130,7 @@ async def measure(runs: int) -> str:
         bundle, context = make(pathlib.Path(folder))
         for word, http in sessions().items():
             async for name, call in cases(http, bundle, context):
+                freeze()
                 ours, control, ends = [], [], set()
                 for _ in range(runs):
                     late, end = await overrun(call)

@@ -80,6 +80,9 @@ def busy(url):
     """A fork while another thread's call is under way: its answer comes afterwards."""
     session = make_session()
     client = session.client("sqs", endpoint_url=url)
+    # What connecting imports is there before the fork: a child for ever waits for a
+    # module whose import was under way in a thread that it has not got.
+    "localhost".encode("idna")
     ended = []
     thread = threading.Thread(target=lambda: ended.append(attempts(client)))
     thread.start()

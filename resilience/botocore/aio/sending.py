@@ -8,7 +8,7 @@ breaks; it does not where the engine owns the repeats.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -195,12 +195,25 @@ def _is_traced(session: Any) -> bool:
 
 
 async def _trace(request: Any) -> None:
+    """Tell the flight of a connection, and leave none behind in a handshake."""
     flight = _acting()
     if flight is None:
         return
 
-    async def seen(event: str, _: Any) -> None:
+    stream: Any = None
+
+    async def seen(event: str, about: Mapping[str, Any]) -> None:
+        nonlocal stream
         if event.endswith("send_request_headers.started"):
             flight.has_connection = True
+        elif event.endswith("connect_tcp.complete"):
+            stream = about.get("return_value")
+        elif (
+            event.endswith("start_tls.failed")
+            and stream is not None
+            and isinstance(about.get("exception"), asyncio.CancelledError)
+        ):
+            # httpx closes it after errors, but not where a handshake was cut.
+            await stream.aclose()
 
     request.extensions = {**request.extensions, "trace": seen}

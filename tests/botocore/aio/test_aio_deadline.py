@@ -79,6 +79,19 @@ async def test_stalls(name, tls, serve, dial):
     assert "deadline" == resilience.report(ended).reason
 
 
+@pytest.mark.parametrize("name", ["stalls in TLS", "drips TLS"])
+async def test_a_handshake_that_is_cut_is_closed(name, serve, dial):
+    """The loop watches no more sockets than before the call."""
+    mode = MODES[name]
+    client = await dial(serve(mode.script, tls=True).url)
+    watched = asyncio.get_running_loop()._selector.get_map()
+    before = set(watched)
+
+    await in_time(lambda: mode.call(client), ConnectTimeoutError)
+
+    assert before == set(watched)
+
+
 @pytest.mark.parametrize("script", [stalls_object, drips_object])
 async def test_bodies(script, http, serve, connect, engine):
     """A body is bound by the deadline of its call."""
