@@ -59,11 +59,13 @@ conformance: .stamps/conformance ## the first law; other projects' own tests wit
 	$(AIO)/python tests/conformance/aws_suites.py --workers $(WORKERS)
 	$(BIN)/python tests/conformance/aws_owner.py
 	$(AIO)/python tests/conformance/aws_owner.py
+	$(BIN)/python tests/conformance/aws_versions.py
 	$(BIN)/python tests/conformance/aws_rounds.py
 	$(AIO)/python tests/conformance/aws_rounds.py
 	$(AIO)/python tests/conformance/aws_rounds.py --asyncio
 	$(BIN)/python tests/conformance/aws_bodies.py
 	$(AIO)/python tests/conformance/aws_bodies.py
+	$(AIO)/python tests/conformance/aws_bodies.py --asyncio
 	$(BIN)/python tests/conformance/aws_failover.py
 	$(AIO)/python tests/conformance/aws_failover.py
 	$(BIN)/python tests/conformance/aws_envoy.py
@@ -78,8 +80,9 @@ coverage: .stamps/newest servers ## branch coverage of all tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-bench: .stamps/newest servers ## what a call costs, and what it is worth
+bench: .stamps/newest .stamps/aio servers ## what a call costs, and what it is worth
 	$(BIN)/python -m benchmarks
+	$(AIO)/python -m benchmarks.aws_overrun_aio
 
 servers:
 	@tools/install_servers.sh

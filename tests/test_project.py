@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import benchmarks.__main__
+
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "resilience"
@@ -188,6 +190,12 @@ def test_no_bound_is_an_upper_one():
     wanted = [*project["dependencies"], *(r for e in extras.values() for r in e)]
 
     assert [r for r in wanted if re.search(r"<|~=|==", r)] == []
+
+
+@pytest.mark.parametrize("name", benchmarks.__main__.names([]))
+def test_benchmarks(name):
+    """`make bench` finds a report in each, with what its environment has."""
+    assert callable(importlib.import_module(f"benchmarks.{name}").report)
 
 
 def test_console_script():

@@ -59,16 +59,16 @@ class _Deadlined:
                 sock.limit = limit
             else:
                 bind(sock, limit)
-        return super().request(*args, **kwargs)  # type: ignore[misc]
+        return super().request(*args, **kwargs)  # type: ignore[misc]  # the base's
 
     def _handle_expect_response(self, message_body: Any) -> Any:
         """As botocore's own; the file from which it reads `100 Continue` is ours."""
         sock = self.sock
         if not isinstance(sock, Bounded):
-            return super()._handle_expect_response(message_body)  # type: ignore[misc]
+            return super()._handle_expect_response(message_body)  # type: ignore[misc]  # the base's
         vars(sock)["makefile"] = partial(peeking, sock)
         try:
-            return super()._handle_expect_response(message_body)  # type: ignore[misc]
+            return super()._handle_expect_response(message_body)  # type: ignore[misc]  # the base's
         finally:
             del vars(sock)["makefile"]
 
@@ -76,7 +76,7 @@ class _Deadlined:
         limit = limit_now()
         left = None if limit is None else limit.left()
         if limit is None or left is None:
-            return bounded(super()._new_conn())  # type: ignore[misc]
+            return bounded(super()._new_conn())  # type: ignore[misc]  # the base's
         usual = self.timeout
         if isinstance(usual, (int, float)):
             left = min(left, usual)
@@ -86,7 +86,7 @@ class _Deadlined:
             # Somebody connects in a way of his own: only the time is ours.
             self.timeout = max(SHORTEST_S, left)
             try:
-                sock = bounded(super()._new_conn())  # type: ignore[misc]
+                sock = bounded(super()._new_conn())  # type: ignore[misc]  # the base's
             finally:
                 self.timeout = usual
             bind(sock, limit)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import jmespath  # type: ignore[import-untyped]  # comes with botocore
-from jmespath.exceptions import (  # type: ignore[import-untyped]
+from jmespath.exceptions import (  # type: ignore[import-untyped]  # has no types
     JMESPathError,
 )
 

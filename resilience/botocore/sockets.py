@@ -73,12 +73,12 @@ class Bounded:
         if self.limit is None:
             # Else the next step sets it, or finds that it fits.
             self._armed = value
-            super().settimeout(value)  # type: ignore[misc]
+            super().settimeout(value)  # type: ignore[misc]  # the base's
 
     def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - as socket has it
         """Bound no step, or wait for none."""
         self._base = self._armed = None if flag else 0.0
-        super().setblocking(flag)  # type: ignore[misc]
+        super().setblocking(flag)  # type: ignore[misc]  # the base's
 
     def gettimeout(self) -> float | None:
         """What was last asked for, whatever the limit made of it."""
@@ -106,7 +106,7 @@ class Bounded:
             or not wanted * EARLY <= armed <= wanted + SLACK_S
         ):
             self._armed = wanted
-            super().settimeout(wanted)  # type: ignore[misc]
+            super().settimeout(wanted)  # type: ignore[misc]  # the base's
 
     def _timed_out(self) -> None:
         """Note whose timeout it was."""
@@ -160,7 +160,7 @@ class BoundedTLS(Bounded):
         self.limit = limit_now()
         self._arm()
         try:
-            super().do_handshake(*args, **named)  # type: ignore[misc]
+            super().do_handshake(*args, **named)  # type: ignore[misc]  # the base's
         except TimeoutError:
             self._timed_out()
             raise

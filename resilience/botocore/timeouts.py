@@ -17,7 +17,7 @@ from urllib3.util import Timeout
 try:
     from botocore.httpsession import URLLib3Session
 except ImportError:  # a botocore of another shape
-    URLLib3Session: Any = None  # type: ignore[no-redef]
+    URLLib3Session: Any = None  # type: ignore[no-redef]  # older ones lack it
 
 PER_REQUEST = hasattr(URLLib3Session, "_get_request_timeout")
 """Does this botocore know a timeout of one request (since 1.43.68)?"""

@@ -29,7 +29,7 @@ from .flight import Flight, current
 try:
     from botocore.context import ClientContext, get_context
 except ImportError:  # before 1.37: its threads have no context at all
-    ClientContext: Any = None  # type: ignore[no-redef]
+    ClientContext: Any = None  # type: ignore[no-redef]  # older ones lack it
 
     def get_context() -> Any:
         """Nothing: there is none."""

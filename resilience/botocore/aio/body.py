@@ -39,7 +39,7 @@ class Watched:
         """As aiobotocore's own."""
         watch = self._resilience_watch
         if watch is None or amt == 0:
-            return await super().read(amt)  # type: ignore[misc,no-any-return]
+            return await super().read(amt)  # type: ignore[misc,no-any-return]  # the base's
         if amt is not None and amt > 0:
             return await self._read_step(watch, amt)
         # A buffer whose memory becomes the result: no second copy of it.
@@ -52,11 +52,11 @@ class Watched:
         """As aiobotocore's own."""
         watch = self._resilience_watch
         if watch is None or not len(b):
-            return await super().readinto(b)  # type: ignore[misc,no-any-return]
+            return await super().readinto(b)  # type: ignore[misc,no-any-return]  # the base's
         while True:
             try:
                 async with watch.step() as step:
-                    step.came = await super().readinto(b)  # type: ignore[misc]
+                    step.came = await super().readinto(b)  # type: ignore[misc]  # the base's
             except CUTS as error:
                 await watch.goes_on(self, error)
             else:
@@ -73,7 +73,7 @@ class Watched:
         while True:
             try:
                 async with watch.step() as step:
-                    data: bytes = await super().read(amt)  # type: ignore[misc]
+                    data: bytes = await super().read(amt)  # type: ignore[misc]  # the base's
                     step.came = len(data)
             except CUTS as error:
                 if not is_whole and watch.is_short(error):
@@ -85,12 +85,12 @@ class Watched:
     def close(self) -> Any:
         """As aiobotocore's own; nothing is read any more."""
         self._resilience_watch = None
-        return super().close()  # type: ignore[misc]
+        return super().close()  # type: ignore[misc]  # the base's
 
     async def aclose(self) -> None:
         """As aiobotocore's own; nothing is read any more."""
         self._resilience_watch = None
-        await super().aclose()  # type: ignore[misc]
+        await super().aclose()  # type: ignore[misc]  # the base's
 
 
 def protect(
