@@ -14,7 +14,6 @@ from resilience.botocore.failover_tokens import (
     carried,
     members_of,
 )
-from tests.botocore.conftest import Wire
 
 
 def page(key, token=""):
@@ -25,14 +24,6 @@ def page(key, token=""):
         f"<Contents><Key>{key}</Key></Contents></ListBucketResult>"
     )
     return 200, {}, text.encode()
-
-
-@pytest.fixture
-def away():
-    server = Wire()
-    server.default = (200, {}, b"")
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -4,25 +4,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 import resilience
-from tests.botocore.conftest import Wire
 
 
 AT = {"Bucket": "orders", "Key": "1"}
-
-
-@pytest.fixture
-def away():
-    server = Wire()
-    server.default = (200, {}, b"")
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def rule(away):
-    place = {"region": "eu-west-1", "endpoint_url": away.url}
-    place["rename"] = {"Bucket": {"orders": "orders-eu"}}
-    return {"failover": [place], "retry": {"max_attempts": 1}}
 
 
 async def test_a_read_that_was_lost(wire, away, connect, make_engine, rule):
