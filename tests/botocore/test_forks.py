@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def start(way, url):
+def start(way, url, stdin=subprocess.DEVNULL):
     return subprocess.Popen(
         [sys.executable, "-m", "tests.botocore.forking", way, url],
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,11 +54,12 @@ def test_children(way, calls, wire):
 def test_a_fork_while_a_call_is_under_way(wire):
     """The child's calls and the parent's call under way do not disturb each other."""
     child_is_done = threading.Event()
+    ready, go = os.pipe()
+    waited = []
 
     def hold(handler):
-        process.stdin.write("\n")
-        process.stdin.flush()
-        child_is_done.wait(30)
+        os.write(go, b"\n")
+        waited.append(child_is_done.wait(30))
         return 500
 
     def release(handler):
@@ -66,7 +67,12 @@ def test_a_fork_while_a_call_is_under_way(wire):
         return 500
 
     wire.plans, wire.default = [hold, 500, release], 500
-    process = start("busy", wire.url)
+    with os.fdopen(ready) as stdin:
+        process = start("busy", wire.url, stdin)
+    try:
+        assert [2, 2] == ended(process)
+    finally:
+        os.close(go)
 
-    assert [2, 2] == ended(process)
+    assert [True] == waited
     assert 4 == wire.count
