@@ -25,6 +25,7 @@ from resilience.core.record import Mode, Notice, Record
 from resilience.core.scope import MakeRows, Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
 from resilience.drivers.timer import Timer
+from resilience.fallback import Fallbacks
 from resilience.sharing import Sharing
 from resilience.telemetry.fanout import Fanout, Sink
 
@@ -82,6 +83,8 @@ class PolicyEngine:
         self._seed = seed
         self.fanout = Fanout(sinks)
         """The sinks."""
+        self.fallback = Fallbacks(self)
+        """Registers a function that a policy names: `engine.fallback(name, fn)`."""
         self._bindings: dict[Target, Binding] = {}
         self._sharing = Sharing(rows, self.now, self._renew_bindings)
         shared = self._sharing.rows, self._sharing.processes
@@ -90,6 +93,8 @@ class PolicyEngine:
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")
         self._control = ControlFile(path) if path else None
+        self.is_controlled = self._control is not None
+        """Is there a control file, so that adapters must `look` with each call?"""
         self._next_look = 0.0
         self.closed = False
         self._renew_process()
@@ -183,11 +188,6 @@ class PolicyEngine:
     def _override(self) -> Mode | None:
         control = self._control.mode if self._control else None
         return control or self._mode
-
-    @property
-    def is_controlled(self) -> bool:
-        """Is there a control file, so that adapters must `look` with each call?"""
-        return self._control is not None
 
     def look(self) -> None:
         """Look at the control file if a second has passed; adapters call it first."""
@@ -300,7 +300,7 @@ class PolicyEngine:
         if binding.hedging_acts:
             functions.say_unhedged(self, name)
         call = self.new_call(binding, functions.facts(idempotency, timeout))
-        return functions.run(call, fn, self, timeout)
+        return functions.run(call, fn, self, timeout, binding.policy.fallback)
 
     async def acall(
         self,
@@ -310,14 +310,15 @@ class PolicyEngine:
         idempotency: Idempotency = "none",
         timeout: float | None = None,  # noqa: ASYNC109 - the policy's, not one scope's
     ) -> T:
-        """Await *fn* under the policy of *name*, hedged if it says so; else as `call`."""
+        """Await *fn* under the policy of *name*, hedged if that says so, as `call`."""
         target = functions.parse(name)
         binding = self.bind(target)
         if binding.mode == "bypass":
             return await fn(functions.Attempt(1, timeout))
         facts = functions.facts(idempotency, timeout, can_hedge=True)
         call = self.new_call(binding, facts)
-        return await functions.arun(call, fn, self, timeout)
+        fallback = binding.policy.fallback
+        return await functions.arun(call, fn, self, timeout, fallback)
 
     # -- looking and acting from outside -----------------------------------------
 

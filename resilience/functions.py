@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from resilience.context import (
@@ -23,12 +23,14 @@ from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
 from resilience.core.hedged import HedgedCall
 from resilience.core.outcome import OK, Outcome
-from resilience.core.record import Notice
+from resilience.core.record import CallEnded, Notice
 from resilience.core.target import Facts, Idempotency, Target
+from resilience.core.unanswered import is_unanswered, lacks_answer
 from resilience.drivers import aio, aio_hedged, threads
 from resilience.drivers.host import Host
 from resilience.errors import Rejected
-from resilience.report import attach, of_call, report
+from resilience.fallback import FailedCall, Fallbacks
+from resilience.report import Report, attach, of_call, report
 
 
 T = TypeVar("T")
@@ -51,6 +53,13 @@ class Attempt:
     """Starts at 1."""
     timeout_s: float | None
     """Seconds it may take; None: no limit."""
+
+
+class Lender(Host, Protocol):
+    """What runs here need of the engine. Safe to share between threads."""
+
+    fallback: Fallbacks
+    """The functions that a policy may name."""
 
 
 class _Result(Generic[T]):
@@ -143,11 +152,16 @@ def _ambient(timeout_s: float | None) -> AbstractContextManager[None]:
 
 
 def run(
-    call: Call, fn: Callable[[Attempt], T], host: Host, timeout: float | None = None
+    call: Call,
+    fn: Callable[[Attempt], T],
+    host: Lender,
+    timeout: float | None = None,
+    fallback: str = "",
 ) -> T:
     """Call *fn* until the engine is satisfied; blocks.
 
-    *timeout* is the caller's own, told to *fn* where nothing is enforced.
+    *timeout* is the caller's own, told to *fn* where nothing is enforced. The function
+    that *host* knows as *fallback* answers where *fn* did not; empty: none does.
     """
     result: _Result[T] = _Result()
 
@@ -162,18 +176,30 @@ def run(
         result.error = None
         return OK
 
-    return _end(call, threads.run(call, attempt, host), result)
+    found = _error(call, threads.run(call, attempt, host), result)
+    if found is None:
+        return result.value
+    error, is_open = found
+    try:
+        if not (fallback and is_open):
+            raise error
+        value: T = host.fallback.answer(fallback, *_failed(call, error))
+        return value
+    finally:
+        del error, found  # no cycle of error, traceback and this frame
 
 
 async def arun(
     call: Call,
     fn: Callable[[Attempt], Awaitable[T]],
-    host: Host,
+    host: Lender,
     timeout: float | None = None,  # noqa: ASYNC109 - only told, never enforced here
+    fallback: str = "",
 ) -> T:
     """Await *fn* until the engine is satisfied; an attempt's timeout cancels it.
 
-    *timeout* is the caller's own, told to *fn* where nothing is enforced.
+    *timeout* is the caller's own, told to *fn* where nothing is enforced; *fallback* as
+    for `run`.
     """
     import asyncio  # who awaits has it; `import resilience` does without
 
@@ -198,11 +224,24 @@ async def arun(
         finish = await aio_hedged.run(call, attempt, host)
     else:
         finish = await aio.run(call, attempt, host)
-    return _end(call, finish, results.get(finish.number) or _Result())
+    found = _error(call, finish, results.get(finish.number) or _Result())
+    if found is None:
+        return results[finish.number].value
+    error, is_open = found
+    try:
+        if not (fallback and is_open):
+            raise error
+        value: T = await host.fallback.aanswer(fallback, *_failed(call, error))
+        return value
+    finally:
+        del error, found  # no cycle of error, traceback and this frame
 
 
-def _end(call: Call, finish: Finish, result: _Result[T]) -> T:
-    rejection = finish.rejection
+def _error(
+    call: Call, finish: Finish, result: _Result[T]
+) -> tuple[Exception, bool] | None:
+    """What the caller gets instead of a value, and may a fallback answer it?"""
+    rejection, ended = finish.rejection, call.ended
     if rejection is not None:
         refused = Rejected(
             rejection.message,
@@ -211,9 +250,28 @@ def _end(call: Call, finish: Finish, result: _Result[T]) -> T:
             retry_after_s=rejection.retry_after_s,
         )
         attach(refused, of_call(call, rejection.retry_after_s))
-        raise refused
+        return refused, ended is not None and is_unanswered(ended)
     error = result.error
     if error is None:
-        return result.value
+        return None
+    inner = report(error)
+    is_open = ended is not None and is_unanswered(ended)
+    if inner is not None and inner.ended_at >= call.arrived_at:
+        is_open = _was_unanswered(inner)
     attach(error, of_call(call))
-    raise error
+    return error, is_open
+
+
+def _was_unanswered(inner: Report) -> bool:
+    """Did a protected call inside end without an answer?"""
+    sent = len(inner.attempts)
+    if not sent:
+        return lacks_answer("local", "", inner.reason, sent=0)
+    last = inner.attempts[-1]
+    return lacks_answer(last.kind, last.code, inner.reason, sent=sent)
+
+
+def _failed(call: Call, error: Exception) -> tuple[FailedCall, CallEnded]:
+    ended = cast("CallEnded", call.ended)
+    name = ended.target.full_method
+    return FailedCall(name=name, target=ended.target, error=error), ended

@@ -4,7 +4,7 @@ Adapters attach a report to the real error; `report(error)` gives it back. It ho
 codes, times, decisions and ids, never payloads, metadata values or credentials.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from resilience.core.call import Call
 from resilience.core.target import Target
@@ -54,6 +54,8 @@ class Report:
     """When it ended, on the engine's monotonic clock."""
     hint: str = ""
     """Likely cause and remedy, where one is known."""
+    elsewhere: tuple[str, ...] = ()
+    """Who else was asked for an answer, and how that ended; or why nobody was."""
 
     def as_dict(self) -> dict[str, object]:
         """The report as plain data."""
@@ -69,9 +71,11 @@ class Report:
         )
         if self.ambiguous:
             text += "; ambiguous: the server may have executed it"
+        if self.target.protocol == "aws":
+            text += "".join(f"; {name} {value}" for name, value in self.ids)
         if self.retry_after_s is not None:
             text += f"; try again in {self.retry_after_s:.3g}s"
-        return f"{text}; {self.hint}" if self.hint else text
+        return "; ".join((text, *self.elsewhere, *filter(None, (self.hint,))))
 
 
 def report(error: BaseException | object) -> Report | None:
@@ -137,3 +141,16 @@ def attach(error: BaseException, made: Report) -> None:
         error.add_note(str(made))
     except (AttributeError, TypeError):
         return  # an error with slots: the caller still gets it unchanged
+
+
+def amend(error: BaseException, *elsewhere: str) -> None:
+    """Add to the report of *error* who else was asked; without one, as a note."""
+    had = report(error)
+    if had is not None:
+        attach(error, replace(had, elsewhere=(*had.elsewhere, *elsewhere)))
+        return
+    try:
+        for text in elsewhere:
+            error.add_note(f"resilience: {text}")
+    except (AttributeError, TypeError):
+        return  # as in `attach`

@@ -9,6 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+import benchmarks.__main__
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,6 +167,22 @@ def test_lower_bounds_are_the_tested_ones():
     assert published <= set(lines)
 
 
+def test_releases_beside_aiobotocore_are_within_the_bounds():
+    """What `make aio` pins is what we publish as a lower bound, or newer."""
+    lines = (ROOT / "tests/aio.txt").read_text().splitlines()
+    pinned = {Requirement(line) for line in lines if line and line[0] != "#"}
+    groups = PROJECT["dependency-groups"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = map(Requirement, [*extras["aws"], *groups["aio"], *groups["test"][:1]])
+    bounds = {one.name: one.specifier for one in wanted}
+
+    assert sorted(bounds) == sorted(one.name for one in pinned)
+    for one in pinned:
+        (exact,) = one.specifier
+        assert exact.operator == "=="
+        assert exact.version in bounds[one.name]
+
+
 def test_no_bound_is_an_upper_one():
     """Published dependencies have no upper bound: a library must not block others."""
     project = PROJECT["project"]
@@ -171,6 +190,12 @@ def test_no_bound_is_an_upper_one():
     wanted = [*project["dependencies"], *(r for e in extras.values() for r in e)]
 
     assert [r for r in wanted if re.search(r"<|~=|==", r)] == []
+
+
+@pytest.mark.parametrize("name", benchmarks.__main__.names([]))
+def test_benchmarks(name):
+    """`make bench` finds a report in each, with what its environment has."""
+    assert callable(importlib.import_module(f"benchmarks.{name}").report)
 
 
 def test_console_script():

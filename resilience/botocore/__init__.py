@@ -12,6 +12,7 @@ except ImportError as error:
     raise ImportError(msg) from error
 
 from .idempotency import declared
+from .owners import strangers
 from .register import owner_of, register, unregister
 from .rejected import BotocoreRejected
 from .resume import ObjectChanged
@@ -23,5 +24,6 @@ __all__ = [
     "declared",
     "owner_of",
     "register",
+    "strangers",
     "unregister",
 ]

@@ -59,7 +59,7 @@ class Watched:
             wanted = self.length_remaining if amt is None else amt
             if wanted and 0 < wanted <= watch.piece:
                 return self._read_step(watch, wanted, amt)
-        return super().read(amt, decode_content, cache_content)  # type: ignore[misc]
+        return super().read(amt, decode_content, cache_content)  # type: ignore[misc]  # the base's
 
     def _read_step(self, watch: Watch, wanted: int, amt: int | None) -> Any:
         one: Any = self
@@ -92,12 +92,12 @@ class Watched:
     def _raw_read(self, amt: int | None = None, *, read1: bool = False) -> Any:
         watch = self._resilience_watch
         if watch is None or amt == 0:
-            return super()._raw_read(amt, read1=read1)  # type: ignore[misc]
+            return super()._raw_read(amt, read1=read1)  # type: ignore[misc]  # the base's
         if self.length_remaining and not read1 and (amt is None or amt > watch.piece):
             return self._read_in_pieces(watch, amt)
         watch.begin()
         try:
-            data = super()._raw_read(amt, read1=read1)  # type: ignore[misc]
+            data = super()._raw_read(amt, read1=read1)  # type: ignore[misc]  # the base's
         except CUTS as error:
             if not watch.goes_on(self, error):
                 raise
@@ -150,12 +150,12 @@ class Watched:
     def drain_conn(self) -> None:
         """Throw away what comes on this connection, and ask for nothing more."""
         self._resilience_watch = None
-        super().drain_conn()  # type: ignore[misc]
+        super().drain_conn()  # type: ignore[misc]  # the base's
 
     def close(self) -> None:
         """Close the connection; nothing is read any more."""
         self._resilience_watch = None
-        super().close()  # type: ignore[misc]
+        super().close()  # type: ignore[misc]  # the base's
 
 
 class Explained:
@@ -166,7 +166,7 @@ class Explained:
     def read(self, amt: int | None = None) -> bytes:
         """As botocore's own."""
         try:
-            return super().read(amt)  # type: ignore[misc,no-any-return]
+            return super().read(amt)  # type: ignore[misc,no-any-return]  # the base's
         except (BotoCoreError, urllib3_errors.HTTPError) as error:
             self._resilience_raise(error)
             raise
@@ -174,7 +174,7 @@ class Explained:
     def readinto(self, b: Any) -> int:
         """As botocore's own."""
         try:
-            return super().readinto(b)  # type: ignore[misc,no-any-return]
+            return super().readinto(b)  # type: ignore[misc,no-any-return]  # the base's
         except (BotoCoreError, urllib3_errors.HTTPError) as error:
             self._resilience_raise(error)
             raise
@@ -195,7 +195,7 @@ class Named:
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes]:
         """As urllib3's own."""
         try:
-            yield from super().stream(*args, **kwargs)  # type: ignore[misc]
+            yield from super().stream(*args, **kwargs)  # type: ignore[misc]  # the base's
         except urllib3_errors.ReadTimeoutError as error:
             raise ReadTimeoutError(endpoint_url=error.url, error=error) from error
         except urllib3_errors.ProtocolError as error:
@@ -227,13 +227,18 @@ def protect(
     flight.limit.at = flight.deadline_at
     raw: Any = getattr(body, "_raw_stream", None)
     if not isinstance(raw, HTTPResponse):
+        if raw is None and isinstance(body, StreamingBody):
+            raise AttributeError(_UNKNOWN.format(type(body).__name__, "_raw_stream"))
         return
     if isinstance(body, EventStream):
         _put_in_front(Named, raw)
     if not isinstance(body, StreamingBody) or raw.length_remaining == 0:
         return
-    if not hasattr(raw, "_raw_read"):
+    if not hasattr(raw, "_raw_read") and not hasattr(raw, "read1"):
         return  # urllib3 1: reads have no one place to look on
+    for name in PARTS:
+        if not hasattr(raw, name):
+            raise AttributeError(_UNKNOWN.format(type(raw).__name__, name))
     policy, name = flight._bound.binding.policy, flight._model.name
     resume = None
     if name == "GetObject" and flight.owns_retries and policy.retry is not None:
@@ -263,4 +268,7 @@ def _put_in_front(front: type, one: Any) -> None:
     one.__class__ = made
 
 
+PARTS = ("_error_catcher", "_fp", "_fp_bytes_read", "_raw_read")
+"""What is private in urllib3's response and used above."""
+_UNKNOWN = "{} without {}"
 _classes: dict[Any, Any] = {}

@@ -6,12 +6,12 @@ there; so a first attempt that arrives late, or another writer, makes it fail in
 of being written over.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from .conditions_uploads import LISTED_WITH, Uploads, named
 from .intents import Identity
 from .verify import Answer, Ask, Finding, Steps, headers_of, is_missing, xml
 
@@ -199,9 +199,16 @@ class _Create(_Put):
         return False
 
     def look(self) -> Steps:
-        """An upload cannot be told from another's: S3 lists no metadata of them."""
-        yield from ()
-        return Finding(is_known=False, note="uploads show no metadata in their list")
+        """Name the uploads that are there.
+
+        Whose they are cannot be told, for S3 lists no metadata of them: to go on with
+        one may be to write into another's.
+        """
+        passed_on = {k: v for k, v in self._where.items() if k in LISTED_WITH}
+        key = self._where["Key"]
+        found = yield Ask("ListMultipartUploads", {**passed_on, "Prefix": key})
+        note = named(key, found)
+        return Finding(is_known=False, note=f"whose an upload is shows no list; {note}")
 
     def keep(self, parsed: Mapping[str, Any]) -> None:
         """Remember under which id the upload will show."""
@@ -291,26 +298,7 @@ def _own_intent(params: Mapping[str, Any]) -> str | None:
     return None
 
 
-class _Uploads:
-    """Ids of multipart uploads that this process began; the oldest go first."""
-
-    most = 10_000
-
-    def __init__(self) -> None:
-        self._ids: OrderedDict[str, str] = OrderedDict()
-
-    def keep(self, upload: str, expected: str) -> None:
-        """Remember the id of *upload*."""
-        self._ids[upload] = expected
-        while len(self._ids) > self.most:
-            self._ids.popitem(last=False)
-
-    def find(self, upload: object) -> str | None:
-        """The id of *upload*; None: another process began it."""
-        return self._ids.get(str(upload))
-
-
-_uploads = _Uploads()
+_uploads = Uploads()
 
 
 def kind_of(

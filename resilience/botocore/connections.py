@@ -8,6 +8,9 @@ it is: deadlines are soft there, and the guard says so once.
 
 import socket
 import sys
+import weakref
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 from botocore import awsrequest, exceptions
@@ -16,7 +19,7 @@ from urllib3.util import connection as connecting
 
 from .flight import current
 from .resolving import reach
-from .sockets import Bounded, bind, bounded, limit_now, tls
+from .sockets import Bounded, bind, bounded, limit_now, peeking, tls
 from .timeouts import SHORTEST_S, Limit
 
 
@@ -56,13 +59,24 @@ class _Deadlined:
                 sock.limit = limit
             else:
                 bind(sock, limit)
-        return super().request(*args, **kwargs)  # type: ignore[misc]
+        return super().request(*args, **kwargs)  # type: ignore[misc]  # the base's
+
+    def _handle_expect_response(self, message_body: Any) -> Any:
+        """As botocore's own; the file from which it reads `100 Continue` is ours."""
+        sock = self.sock
+        if not isinstance(sock, Bounded):
+            return super()._handle_expect_response(message_body)  # type: ignore[misc]  # the base's
+        vars(sock)["makefile"] = partial(peeking, sock)
+        try:
+            return super()._handle_expect_response(message_body)  # type: ignore[misc]  # the base's
+        finally:
+            del vars(sock)["makefile"]
 
     def _new_conn(self) -> Any:
         limit = limit_now()
         left = None if limit is None else limit.left()
         if limit is None or left is None:
-            return bounded(super()._new_conn())  # type: ignore[misc]
+            return bounded(super()._new_conn())  # type: ignore[misc]  # the base's
         usual = self.timeout
         if isinstance(usual, (int, float)):
             left = min(left, usual)
@@ -72,7 +86,7 @@ class _Deadlined:
             # Somebody connects in a way of his own: only the time is ours.
             self.timeout = max(SHORTEST_S, left)
             try:
-                sock = bounded(super()._new_conn())  # type: ignore[misc]
+                sock = bounded(super()._new_conn())  # type: ignore[misc]  # the base's
             finally:
                 self.timeout = usual
             bind(sock, limit)
@@ -175,22 +189,21 @@ def install(client: Any) -> bool:
     """Give *client* connections that keep to limits; False: its shape is not known."""
     endpoint = getattr(client, "_endpoint", None)
     session = getattr(endpoint, "http_session", None)
+    if not all(hasattr(one, "_new_conn") for one in _NATIVE):
+        return False
     if not _change(session, KNOWN, OURS):
         return False
-    native = getattr(type(endpoint), "_send", None)
-    if callable(native) and "_send" not in vars(endpoint):
-
-        def send(request: Any) -> Any:
-            return _send(endpoint, native, request)
-
-        vars(endpoint)["_send"] = send
+    if callable(getattr(type(endpoint), "_send", None)):
+        # No function of ours around it: a frame less for each call.
+        vars(endpoint).setdefault("_send", partial(_send, weakref.ref(endpoint)))
     return True
 
 
 def uninstall(client: Any) -> None:
     """Undo `install`; open connections end with the calls that use them."""
     endpoint = getattr(client, "_endpoint", None)
-    if endpoint is not None and _change(endpoint.http_session, OURS, KNOWN):
+    session = getattr(endpoint, "http_session", None)
+    if _change(session, OURS, KNOWN):
         vars(endpoint).pop("_send", None)
 
 
@@ -221,14 +234,21 @@ def _change(session: Any, before: dict[str, Any], after: dict[str, Any]) -> bool
     return True
 
 
-def _send(endpoint: Any, native: Any, request: Any) -> Any:
+def _send(alive: "weakref.ref[Any]", request: Any, *more: Any, **named: Any) -> Any:
     """Send *request*, and have what goes wrong said in botocore's words."""
+    endpoint: Any = alive()
     flight = current.get()
-    if flight is None or not flight.acts:
-        return native(endpoint, request)
+    # Asked for each time: tests put something in its place, before and after us.
+    kind: Any = type(endpoint)
+    native = kind._send
+    if type(native) is not FunctionType:
+        return bound(native, endpoint)(request, *more, **named)
+    if flight is None or not flight.acts or more or named:
+        # More than a request is what a botocore of another shape sends.
+        return native(endpoint, request, *more, **named)
     limit = flight.limit
-    left = limit.left()
-    if left is not None and left < EXPECT_S and "Expect" in request.headers:
+    at = limit.at
+    if at is not None and at - limit.now() < EXPECT_S and "Expect" in request.headers:
         del request.headers["Expect"]
     try:
         response = native(endpoint, request)
@@ -238,9 +258,18 @@ def _send(endpoint: Any, native: Any, request: Any) -> Any:
         raise exceptions.ReadTimeoutError(
             endpoint_url=request.url, error=error
         ) from error
-    if request.stream_output and response.status_code >= 300:
+    if getattr(request, "stream_output", False) and response.status_code >= 300:
         _read_error(request, response)
     return response
+
+
+def bound(native: Any, endpoint: Any) -> Any:
+    """What Python makes of *native* when it is looked up on *endpoint*.
+
+    A mock is no descriptor, and is given no `self`.
+    """
+    bind = getattr(type(native), "__get__", None)
+    return native if bind is None else bind(native, endpoint, type(endpoint))
 
 
 _SAID = (

@@ -9,8 +9,6 @@ import errno
 import socket
 import ssl
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from traceback import walk_tb
 from typing import Any, NamedTuple
 
@@ -18,18 +16,17 @@ from botocore import exceptions as native
 from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as urllib3_errors
 
-from resilience.core.outcome import Kind, Outcome, Reached
+from resilience.core.outcome import OK, Kind, Outcome, Reached
 from resilience.errors import Rejected
 
-from .codes import CLOCK_SKEW, LEGACY_IDP, THROTTLING, TRANSIENT, TRANSIENT_STATUS
+from . import codes, skew
+from .codes import Row
 from .remedies import CERTIFICATE
 from .wait_hints import wait_hint
 
 
 MAX_MESSAGE = 300
 MAX_CODE = 80
-SKEW_S = 240.0
-"""From four minutes on a difference of clocks is named (AWS refuses at five)."""
 _RESOLUTION = (
     socket.gaierror,
     # urllib3 2; version 1 lets the former through.
@@ -55,26 +52,63 @@ def from_response(
     error = error if isinstance(error, Mapping) else {}
     code = str(error.get("Code") or status or "Unknown")
     text = _clean(str(error.get("Message") or ""), MAX_MESSAGE)
-    shown = Outcome(_clean(code, MAX_CODE), message=text, ids=_ids(metadata, headers))
-    is_modelled, throttling = _modelled(code, model)
+    if code in codes.CLOCK_SKEW:
+        said = skew.note(code, error, headers)
+        text = f"{said}; {text}" if said else text
+    row = _row_of(code, status, parsed, headers, model)
+    shown = Outcome(
+        _clean(code, MAX_CODE),
+        row.kind,
+        row.reached,
+        throttled=row.throttled,
+        retryable=row.retryable,
+        message=text,
+        ids=ids_of(metadata),
+    )
+    if not row.retryable and row.kind == "application":
+        return shown
     wait, form = wait_hint(parsed, headers)
-    if code in THROTTLING or throttling or (status == 429 and not is_modelled):
-        return shown._replace(
-            kind="overload",
-            reached="no",
-            throttled=True,
-            pushback_s=wait,
-            pushback_form=form,
-        )
-    if code == LEGACY_IDP and _service(model) == "sts":
-        return shown._replace(kind="transport", reached="no")
-    if throttling is False or code in TRANSIENT or status in TRANSIENT_STATUS:
-        return shown._replace(
-            kind="transport", reached="maybe", pushback_s=wait, pushback_form=form
-        )
-    if code in CLOCK_SKEW:
-        text = _skew_note(headers) + text
-    return shown._replace(kind="application", message=text)
+    return shown._replace(pushback_s=wait, pushback_form=form)
+
+
+def _row_of(
+    code: str,
+    status: int,
+    parsed: Mapping[str, Any],
+    headers: Mapping[str, str],
+    model: Any,
+) -> Row:
+    """The row of the table that an error answer falls under."""
+    service = "" if model is None else str(model.service_model.service_name)
+    found = codes.BY_SERVICE.get((service, code)) or codes.BY_CODE.get(code)
+    if found is not None:
+        return found
+    if code == codes.CANCELLED:
+        return _of_reasons(parsed.get("CancellationReasons"))
+    is_modelled, trait = _modelled(code, model)
+    if trait is not None:
+        return codes.by_trait(status, throttling=trait)
+    if status == 503 and headers.get("x-envoy-overloaded"):
+        return codes.OVERLOADED
+    return codes.by_status(status, is_modelled=is_modelled)
+
+
+def _of_reasons(reasons: Any) -> Row:
+    """A transaction was cancelled: what its *reasons* say, all of them together."""
+    if not isinstance(reasons, list):
+        return codes.REFUSED
+    found = {one.get("Code") for one in reasons if isinstance(one, Mapping)}
+    rows = [codes.PASSING_REASONS.get(str(code)) for code in found - {"None", None}]
+    if not rows or None in rows:
+        return codes.REFUSED
+    # Throttling waits longer, which is right for conflicts too.
+    return codes.THROTTLED if codes.THROTTLED in rows else codes.CONFLICT
+
+
+def recovered(answer: object) -> Outcome:
+    """The outcome of an attempt that ended well after others had failed."""
+    metadata = answer.get("ResponseMetadata") if isinstance(answer, Mapping) else None
+    return OK._replace(ids=ids_of(metadata or {}))
 
 
 def damaged(ids: tuple[tuple[str, str], ...] = ()) -> Outcome:
@@ -209,31 +243,17 @@ def _modelled(code: str, model: Any) -> tuple[bool, bool | None]:
     return False, None
 
 
-def _service(model: Any) -> str:
-    return "" if model is None else str(model.service_model.service_name)
-
-
-def _ids(
-    metadata: Mapping[str, Any], headers: Mapping[str, str]
-) -> tuple[tuple[str, str], ...]:
-    found = (
-        ("request_id", metadata.get("RequestId") or headers.get("x-amz-request-id")),
-        ("host_id", metadata.get("HostId") or headers.get("x-amz-id-2")),
+def ids_of(metadata: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The identifiers in an answer's `ResponseMetadata`, for AWS's support."""
+    headers = metadata.get("HTTPHeaders") or {}
+    request_id = (
+        metadata.get("RequestId")
+        or headers.get("x-amzn-requestid")
+        or headers.get("x-amz-request-id")
     )
+    host_id = metadata.get("HostId") or headers.get("x-amz-id-2")
+    found = (("request_id", request_id), ("host_id", host_id))
     return tuple((name, _clean(str(value), 120)) for name, value in found if value)
-
-
-def _skew_note(headers: Mapping[str, str]) -> str:
-    """Say by how much the clocks differ, when the answer shows that they do."""
-    try:
-        theirs = parsedate_to_datetime(headers["date"])
-        behind = (theirs - datetime.now(UTC)).total_seconds()
-    except (KeyError, TypeError, ValueError):
-        return ""
-    if abs(behind) < SKEW_S:
-        return ""
-    side = "behind" if behind > 0 else "ahead of"
-    return f"this host's clock is {abs(behind):.0f}s {side} the server's: set it; "
 
 
 def _clean(text: str, length: int) -> str:

@@ -13,17 +13,20 @@ from botocore import endpoint as host
 from resilience.core.command import Finish, StartAttempt
 from resilience.core.outcome import OK, Outcome
 from resilience.core.target import Facts
+from resilience.drivers.blocking import drive
 from resilience.drivers.host import Answer, HostLoop
 from resilience.report import attach, of_call
 
 from .emitter import Handler
-from .extract import from_exception
+from .extract import from_exception, recovered
+from .given_up import mark
 from .intents_applied import Applied
 from .operation import Bound
 from .rejected import BotocoreRejected, rejected
 from .remedies import remedy
 from .response import is_hop, is_rewindable, outcome_of, with_invocation
-from .timeouts import READ, Limit, set_timeout
+from .timeouts import READ, Limit, set_timeout, streams
+from .tracing import Trace
 from .verify import Finding, Steps, run
 from .verify_flight import UNVERIFIABLE, Lookout
 from .verify_hints import with_ways
@@ -60,6 +63,7 @@ class Flight:
         "limit",
         "lookout",
         "owns_retries",
+        "trace",
     )
 
     def __init__(
@@ -104,6 +108,10 @@ class Flight:
         engine = self._bound.engine
         self._call = engine.new_call(self._bound.binding, self._facts)
         self._loop = HostLoop(self._call, engine)
+        if self.lookout is not None:
+            self.lookout.follow(self._loop)
+        tracing = self._bound.tracing
+        self.trace = None if tracing is None else Trace(tracing, self._call)
 
     # -- from outside: arrival and end -------------------------------------------
 
@@ -113,21 +121,40 @@ class Flight:
         Raises:
             BotocoreRejected: refused; nothing was sent.
         """
-        finish = self._settle(self._loop.arrive())
+        answer = self._loop.arrive()
+        if answer.start is not None and self.lookout is None:
+            self._start = answer.start
+        else:
+            drive(self._arrive(answer))
+
+    async def _arrive(self, answer: Answer) -> None:
+        """The first attempt may start once what *answer* asks for is done."""
+        finish = await self._settle(answer)
         if finish is not None and finish.rejection is not None:
             raise rejected(finish.rejection)
         if self.lookout is not None:
-            self.lookout.first()
+            await self.lookout.first()
 
-    def _look(self, steps: Steps) -> Finding:
+    # What waits is written as coroutines, for asyncio overrides these three; here they
+    # block and never suspend.
+
+    async def _look(self, steps: Steps) -> Finding:
         """Read what is there, within the time that the call has left."""
         deadline = self._call.deadline_at
         return run(steps, lambda name, params: self.guard.read(name, params, deadline))
 
-    def _settle(self, answer: Answer) -> Finish | None:
+    async def _pause(self, seconds: float) -> None:
+        """Wait as the engine says."""
+        self._bound.engine.sleep(seconds)
+
+    async def _host_pause(self, seconds: float, event: dict[str, Any]) -> None:
+        """Wait as botocore would."""
+        host.time.sleep(seconds)
+
+    async def _settle(self, answer: Answer) -> Finish | None:
         """Wait as told, until an attempt may start; the end instead, if it comes."""
         while answer.wait_s is not None:
-            self._bound.engine.sleep(answer.wait_s)
+            await self._pause(answer.wait_s)
             answer = self._loop.woke()
         self._start = answer.start
         return answer.finish
@@ -136,7 +163,8 @@ class Flight:
         """The caller gets *answer*."""
         start = self._start
         if start is not None:
-            self._loop.done(start.number, OK)
+            outcome = OK if start.number == 1 else recovered(answer)
+            self._loop.done(start.number, outcome)
         if self.lookout is not None:
             self.lookout.write.succeeded(answer)
 
@@ -144,14 +172,21 @@ class Flight:
         """The caller gets *error*: close the attempt and say what happened."""
         start, self._start = self._start, None
         if start is not None:
-            outcome = from_exception(error, sent=self._sent, model=self._model)
-            outcome = with_invocation(outcome, self._context)
+            outcome = with_invocation(self._outcome_from(error), self._context)
             self._loop.done(start.number, outcome)
         self.gone()
         ended, applied = self._call.ended, self._applied
         if applied is not None and ended is not None and not ended.ambiguous:
             applied.forget()
         self._attach(error)
+
+    def _outcome_of(self, event: Mapping[str, Any]) -> Outcome | None:
+        """What an attempt came to; None: its answer is healthy."""
+        return outcome_of(event)
+
+    def _outcome_from(self, error: Exception) -> Outcome:
+        """What *error*, which came out of the call, says about its attempt."""
+        return from_exception(error, sent=self._sent, model=self._model)
 
     @property
     def deadline_at(self) -> float | None:
@@ -166,7 +201,9 @@ class Flight:
     def gone(self) -> None:
         """Whatever happened, the call is over: permits go back."""
         self.limit.release()
-        if self._loop.finished is None:
+        if self.trace is not None:
+            self.trace.over()
+        if self._loop.finished is None or self._loop.held:
             self._loop.gone()
 
     def _attach(self, error: BaseException) -> None:
@@ -217,16 +254,20 @@ class Flight:
             if left <= 0:
                 self._out_of_time(start)
         self.limit.at = now + left
-        base = self._base_read
+        base, own_s = self._base_read, self._bound.silence_s
+        configured_s = self._configured_read_s if base is None else base
+        # Sockets that keep to the limit need no help; but the `ttl=` of a repeat is
+        # made of this. The body of an answer is read when the call is over.
+        is_hard = self.guard.is_hard
+        only_longer = is_hard and (start.number == 1 or streams(self._model))
+        if only_longer and not (own_s and configured_s and own_s > configured_s):
+            return
         set_timeout(
             context,
             left,
-            configured_s=self._configured_read_s if base is None else base,
-            own_s=self._bound.silence_s,
-            # Sockets that keep to the limit need no help; but the `ttl=` of a repeat
-            # is made of this. The body of an answer is read when the call is over.
-            only_longer=self.guard.is_hard
-            and (start.number == 1 or _streams(self._model)),
+            configured_s=configured_s,
+            own_s=own_s,
+            only_longer=only_longer,
         )
 
     def _out_of_time(self, start: StartAttempt) -> None:
@@ -256,29 +297,35 @@ class Flight:
     def needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """Answer botocore: a number to try again, None to leave it to others."""
         if self.owns_retries:
-            return self._decide(event)
+            outcome = outcome_of(event)
+            if outcome is None or is_hop(event):
+                # Healthy, or a redirect that another handler may follow: the attempt
+                # goes on, and is closed when the call ends.
+                return None
+            return drive(self._decide(outcome, event))
         answer = None if native is None else native(**event)
-        lookout = self.lookout
+        if self.lookout is None and (answer is None or answer is False):
+            return answer
+        return drive(self._weigh(answer, event))
+
+    async def _weigh(self, answer: Any, event: dict[str, Any]) -> Any:
+        """A handler of botocore's gave *answer*, and what it wants may be vetoed."""
+        lookout, is_last = self.lookout, answer is None or answer is False
         if lookout is not None and is_rewindable(event["request_dict"]):
-            is_last, outcome = answer is None or answer is False, outcome_of(event)
-            if outcome is not None and lookout.failed(outcome, event, is_last=is_last):
+            outcome = self._outcome_of(event)
+            if outcome and await lookout.failed(outcome, event, is_last=is_last):
                 return 0
         if answer is None or answer is False:
             return answer
-        wanted = self._host_wants(float(answer), answer, event)
+        wanted = await self._host_wants(float(answer), answer, event)
         if wanted is None:
-            return self._at_end()
-        return wanted if self._may_repeat(event) else None
+            return await self._at_end()
+        return wanted if await self._may_repeat(event) else None
 
-    def _decide(self, event: dict[str, Any]) -> Any:
-        """The engine owns the repeats of this call."""
-        outcome = outcome_of(event)
-        if outcome is None or is_hop(event):
-            # Healthy, or a redirect that another handler may follow: the attempt goes
-            # on, and is closed when the call ends.
-            return None
+    async def _decide(self, outcome: Outcome, event: dict[str, Any]) -> Any:
+        """The engine owns the repeats of this call, an attempt of which failed."""
         self._remember(event)
-        start = self._resumed()
+        start = await self._resumed()
         if start is None:
             return None
         can_repeat = is_rewindable(event["request_dict"])
@@ -286,7 +333,7 @@ class Flight:
         # An answer that is found takes the way of a repeat.
         if lookout is not None and can_repeat:
             is_last = start.number >= self._max_attempts
-            if lookout.failed(outcome, event, is_last=is_last):
+            if await lookout.failed(outcome, event, is_last=is_last):
                 return 0
             outcome = lookout.restated(outcome)
         answer = self._loop.done(start.number, outcome)
@@ -294,29 +341,31 @@ class Flight:
         if answer.wait_s is not None and not can_repeat:
             self._loop.gone("the body cannot be sent again")
             return None
-        finish = self._settle(answer)
+        finish = await self._settle(answer)
         if finish is not None:
-            self._give_up(finish, event)
-            return self._at_end() if can_repeat else None
-        return 0 if self._may_repeat(event) else None
+            mark(event, finish.reason, self._max_attempts)
+            return await self._at_end() if can_repeat else None
+        return 0 if await self._may_repeat(event) else None
 
-    def _at_end(self) -> int | None:
+    async def _at_end(self) -> int | None:
         """No attempt is left: 0 when the write is there all the same."""
-        return 0 if self.lookout is not None and self.lookout.ended() else None
+        return 0 if self.lookout is not None and await self.lookout.ended() else None
 
-    def _may_repeat(self, event: dict[str, Any]) -> bool:
+    async def _may_repeat(self, event: dict[str, Any]) -> bool:
         """Is the next attempt harmless? If that cannot be told it is not made."""
         lookout = self.lookout
-        if lookout is None or lookout.repeats(event["request_dict"]):
+        if lookout is None or await lookout.repeats(event["request_dict"]):
             return True
         start, self._start = self._start, None
         if start is not None:
             self._loop.done(start.number, UNVERIFIABLE)
         return False
 
-    def _host_wants(self, wait_s: float, answer: Any, event: dict[str, Any]) -> Any:
+    async def _host_wants(
+        self, wait_s: float, answer: Any, event: dict[str, Any]
+    ) -> Any:
         """Weigh the repeat that botocore's own handler wants."""
-        outcome = outcome_of(event)
+        outcome = self._outcome_of(event)
         start = self._start
         if outcome is None or start is None:
             return answer
@@ -329,41 +378,21 @@ class Flight:
             return answer
         if engine_says.wait_s is None:
             return None
-        host.time.sleep(wait_s)
-        finish = self._settle(self._loop.woke())
+        await self._host_pause(wait_s, event)
+        finish = await self._settle(self._loop.woke())
         return None if finish is not None else 0
 
-    def _resumed(self) -> StartAttempt | None:
+    async def _resumed(self) -> StartAttempt | None:
         """The attempt that ended; a new call when somebody sent again after the end."""
         if self._start is None and self._loop.finished is not None:
             self._begin()
-            self._settle(self._loop.arrive())
+            await self._settle(self._loop.arrive())
         return self._start
 
     def _remember(self, event: dict[str, Any]) -> None:
         self._error, self._response = event["caught_exception"], event["response"]
 
-    def _give_up(self, finish: Finish, event: dict[str, Any]) -> None:
-        """Leave the traces that botocore's own retries leave."""
-        retries = event["request_dict"]["context"].get("retries")
-        if retries is not None:
-            retries["max"] = max(retries.get("max", 0), self._max_attempts)
-        mark = _MARKS.get(finish.reason)
-        if mark is not None and event["response"] is not None:
-            metadata = event["response"][1].setdefault("ResponseMetadata", {})
-            metadata[mark] = True
-
     @property
     def _max_attempts(self) -> int:
         retry = self._bound.binding.policy.retry
         return 1 if retry is None else retry.max_attempts
-
-
-def _streams(model: Any) -> bool:
-    return bool(model.has_streaming_output or model.has_event_stream_output)
-
-
-_MARKS: Mapping[str, str] = {
-    "attempts-exhausted": "MaxAttemptsReached",
-    "retry-budget": "RetryQuotaReached",
-}

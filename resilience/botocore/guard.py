@@ -1,6 +1,5 @@
 """What stands around one client: it starts flights and hears botocore's events."""
 
-import logging
 import os
 import threading
 import weakref
@@ -11,14 +10,16 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from resilience.context import deadline_at
-from resilience.core.record import Notice
+from resilience.context import ambient_key, deadline_at
 
+from .conditions import can_carry
 from .emitter import Handler, UnknownEmitter
 from .flight import Flight, current
 from .operation import Operation
+from .owners import strangers
 from .takeover import Takeover
-from .timeouts import bound_connecting, unbound_connecting
+from .timeouts import PER_REQUEST, READ, bound_connecting, unbound_connecting
+from .transfer import carry
 from .verify import response
 from .worker import ThreadedFlight, in_worker
 
@@ -38,8 +39,8 @@ except (AttributeError, ImportError):  # a botocore or urllib3 of another shape
         """Nothing was installed."""
 
 
+SERVER_FAULT = 500
 ATTRIBUTE = "_resilience_guard"
-logger = logging.getLogger("resilience.botocore")
 _making = threading.Lock()
 """Held while a guard is made: the first calls of a client wait for one another."""
 Native = Callable[[str, Mapping[str, Any]], Any]
@@ -69,24 +70,33 @@ class Guard:
         """Do its sockets keep to limits?"""
         self.takeover: Takeover | None = None
         """None: botocore's handlers could not be taken over, calls stay bare."""
+        self.is_sibling = False
+        """Does it stand around a client that answers for another region's?"""
+        self.elsewhere: Any = None
+        """What failovers keep; None: there was none yet."""
+        self.replaced: dict[str, Any] = {}
+        """Attribute of the client that is ours -> what was there before."""
         try:
             self.takeover = Takeover(
                 client,
                 self._needs_retry,
                 self._is_silent,
-                self._request_created,
-                built=self._parameters_built,
-                answered=self._before_send,
+                self._request_created if PER_REQUEST else self._created_unheard,
             )
         except UnknownEmitter as error:
-            self._say("not-protected", f"{error}; calls of this client stay bare")
+            self.say("not-protected", f"{error}; calls of this client stay bare")
+        except Exception as error:  # noqa: BLE001 - a botocore of another shape
+            self.say("not-protected", f"{error!r}; calls of this client stay bare")
         else:
-            self.is_hard = install(client)
-            if not self.is_hard:
-                bound_connecting(client)
-                text = "its connections are not botocore's own, deadlines are soft"
-                self._say("soft-deadlines", text)
-            self._warn_of_strangers(self.takeover)
+            self._harden(client)
+            self._warn_of_others(client)
+
+    def put(self, name: str, made: Any) -> None:
+        """Put *made* in the place of the client's attribute *name*."""
+        attributes = vars(self._client())
+        self.replaced[name] = attributes.get(name)
+        vars(made)[ATTRIBUTE] = True
+        attributes[name] = made
 
     @property
     def endpoint_url(self) -> str:
@@ -94,50 +104,88 @@ class Guard:
         client = self._client()
         return "" if client is None else str(client.meta.endpoint_url)
 
-    def _warn_of_strangers(self, takeover: Takeover) -> None:
-        found = takeover.strangers()
-        if found:
-            names = ", ".join(found)
-            text = f"others answer needs-retry too, retries may multiply: {names}"
-            self._say("foreign-retry-handlers", text)
+    def _harden(self, client: Any) -> None:
+        """Have the client's sockets keep to limits, or say what holds instead."""
+        try:
+            self.is_hard = install(client)
+            holds = self.is_hard or bound_connecting(client)
+        except Exception:  # noqa: BLE001 - a botocore or urllib3 of another shape
+            holds = False
+        if not self.is_hard:
+            text = "its connections are not botocore's own, deadlines are soft"
+            if not holds:
+                text += " and hold between attempts only"
+            self.say("soft-deadlines", text)
+        if self.is_s3 and not carry():
+            text = "s3transfer's threads know nothing of the ambient deadline"
+            self.say("deadline-not-carried", text)
 
-    def _say(self, code: str, text: str) -> None:
-        registration = self.registration
-        message = f"{self._model.service_name}: {text}"
-        engine = registration.engine
-        if (code, message) in registration.said or engine is None:
-            return
-        registration.said.add((code, message))
-        logger.warning("%s", message)
-        engine.emit((Notice(code, message, engine.now()),))
+    def _warn_of_others(self, client: Any) -> None:
+        """Name whoever may repeat calls beside the owner."""
+        found = strangers(client)
+        if found:
+            text = f"retries may multiply: {', '.join(found)}"
+            self.say("foreign-retry-handlers", text)
+
+    def say(self, code: str, text: str) -> None:
+        """Warn of *text*, once for each registration."""
+        self.registration.say(code, f"{self._model.service_name}: {text}")
 
     def remove(self) -> None:
         """Give the client back as botocore made it."""
         client, takeover = self._client(), self.takeover
-        self.takeover = None
+        self.takeover = self.elsewhere = None
         if takeover is not None:
             takeover.undo()
-        if client is not None:
-            uninstall(client)
-            unbound_connecting(client)
-            vars(client).pop(ATTRIBUTE, None)
-            vars(client).pop("_make_api_call", None)
-            vars(client).pop("get_waiter", None)
+        if client is None:
+            return
+        uninstall(client)
+        unbound_connecting(client)
+        attributes = vars(client)
+        attributes.pop(ATTRIBUTE, None)
+        for name, before in self.replaced.items():
+            # What somebody has put around ours since then stays, and ours is bare.
+            if ATTRIBUTE not in getattr(attributes.get(name), "__dict__", ()):
+                continue
+            if before is None:
+                del attributes[name]
+            else:
+                attributes[name] = before
+        self.replaced = {}
 
     # -- calls -------------------------------------------------------------------
 
-    def call(self, name: str, params: Mapping[str, Any], native: Native) -> Any:
-        """Make one call of operation *name* by way of *native*."""
+    def call(  # noqa: C901, PLR0912 - flat: each frame costs every call
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        native: Native,
+        flown: list[Flight] | None = None,
+    ) -> Any:
+        """Make one call of operation *name* by way of *native*.
+
+        *flown* takes the flight; then nobody else is asked when it fails.
+        """
         engine = self.registration.engine
         if engine is None or self.takeover is None:
             return self._bare(name, params, native)
-        engine.look()
-        operation = self._operations.get(name) or self._operation(name)
+        if engine.is_controlled:
+            engine.look()
+        operation = self._operations.get(name)
+        if operation is None:
+            operation = self._operation(name)
+            if operation is None:
+                return self._bare(name, params, native)
         bound = operation.bind(engine, params)
         if bound.binding.mode == "bypass":
             return self._bare(name, params, native)
+        recourse = bound.recourse
+        if recourse is not None and flown is None and not self.is_sibling:
+            return recourse.call(self, name, params, native)
         applied = None
-        if bound.binding.mode == "enforce":
+        if bound.binding.mode == "enforce" and (
+            bound.is_keyed or ambient_key.get() is not None
+        ):
             applied = operation.apply(bound, params)
         facts = operation.facts(bound, params)
         if applied is not None:
@@ -153,6 +201,8 @@ class Guard:
             why=partial(operation.why, params),
             applied=applied,
         )
+        if flown is not None:
+            flown.append(flight)
         token = current.set(flight)
         try:
             flight.arrive()
@@ -162,6 +212,7 @@ class Guard:
                 answer = native(name, params)
         except Exception as error:
             flight.failed(error)
+            self.watch(flight, error)
             raise
         else:
             flight.succeeded(answer)
@@ -169,6 +220,15 @@ class Guard:
         finally:
             current.reset(token)
             flight.gone()
+
+    def watch(self, flight: Flight, error: Exception) -> None:
+        """Warn when *error* ended *flight* and nobody was asked about a repeat."""
+        if not flight.owns_retries or not flight.sent or flight.last_error():
+            return
+        answer = getattr(error, "response", None) or {}
+        status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode", 0)
+        if status >= SERVER_FAULT:
+            self.say("retries-unseen", "this botocore repeats, or not, without asking")
 
     def read(self, name: str, params: dict[str, Any], ends_at: float | None) -> Any:
         """Make a call of our own, which is over by *ends_at* (monotonic)."""
@@ -188,9 +248,22 @@ class Guard:
         finally:
             current.reset(token)
 
-    def _operation(self, name: str) -> Operation:
-        model = self._model.operation_model(name)
-        made = Operation(self._model.service_name, model, self._labels)
+    def _operation(self, name: str) -> Operation | None:
+        """What is known of an operation that is called for the first time."""
+        try:
+            model = self._model.operation_model(name)
+            made = Operation(self._model.service_name, model, self._labels)
+        except Exception as error:  # noqa: BLE001 - a model of another shape
+            self.say("not-protected", f"{error!r}; calls of {name} stay bare")
+            return None
+        takeover = self.takeover
+        if takeover is not None:
+            if can_carry(self._model.service_name, name):
+                with _making:
+                    takeover.follow(name, self._parameters_built, self._before_send)
+            # A call that was under way when we came may have had the old handlers
+            # remembered for the next ones.
+            takeover.forget()
         return self._operations.setdefault(name, made)
 
     def client_error(self, parsed: Mapping[str, Any], name: str) -> Exception:
@@ -217,19 +290,28 @@ class Guard:
         return flight if flight is not None and flight.guard is self else None
 
     def _needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
-        flight = self._mine()
-        if flight is None:
+        flight = current.get()  # as _mine does, but for its frame
+        if flight is None or flight.guard is not self:
             return None if native is None else native(**event)
-        return flight.needs_retry(native, event)
+        if flight.trace is not None:
+            flight.trace.answered(event["response"])
+        try:
+            return flight.needs_retry(native, event)
+        except (AttributeError, LookupError, TypeError) as error:
+            if error is event.get("caught_exception"):
+                raise
+            self.say("unknown-event", f"{error!r} in needs-retry; botocore decides")
+        return None if native is None else native(**event)
 
     def _is_silent(self) -> bool:
         flight = self._mine()
         return flight is not None and flight.owns_retries
 
     def _parameters_built(self, params: dict[str, Any], **_: Any) -> None:
-        flight = self._mine()
-        if flight is not None and flight.lookout is not None:
-            flight.lookout.write.prepare(params)
+        flight = current.get()  # as _mine does, but for its frame
+        if flight is None or flight.guard is not self or flight.lookout is None:
+            return
+        flight.lookout.write.prepare(params)
 
     def _before_send(self, request: Any, **_: Any) -> Any:
         flight = self._mine()
@@ -238,21 +320,50 @@ class Guard:
         return None if answer is None else response(answer, request.url)
 
     def _request_created(self, request: Any, **_: Any) -> None:
-        flight = self._mine()
-        if flight is not None:
-            flight.before_send(request.context)
+        flight = current.get()  # as _mine does, but for its frame
+        if flight is None or flight.guard is not self:
+            return
+        try:
+            context = request.context
+        except AttributeError as error:
+            self.say("unknown-event", f"{error!r} in request-created; no limits hold")
+        else:
+            flight.before_send(context)
+            if flight.trace is not None:
+                flight.trace.sends(request.headers)
+
+    def _created_unheard(self, request: Any, **_: Any) -> None:
+        """As `_request_created`, where botocore knows no timeout of one request."""
+        self._request_created(request)
+        context = getattr(request, "context", None) or {}
+        wanted, usual = context.get(READ), self._read_timeout_s
+        if wanted is not None and usual is not None and wanted > usual:
+            text = (
+                f"this botocore knows no timeout of one request: a read ends after "
+                f"{usual:g} s, though attempt_timeout allows {wanted:g} s"
+            )
+            self.say("attempt-timeout-unheard", text)
 
 
-def guard_of(client: Any, registration: "Registration") -> Guard:
+def guard_of(
+    client: Any, registration: "Registration", kind: type[Guard] = Guard
+) -> Guard:
     """The client's guard, made when it has none yet."""
     found: Guard | None = vars(client).get(ATTRIBUTE)
     if found is None:
         with _making:
             found = vars(client).get(ATTRIBUTE)
             if found is None:
-                found = Guard(client, registration)
+                found = kind(client, registration)
                 vars(client)[ATTRIBUTE] = found
+                registration.guards.add(found)
     return found
+
+
+def guards_of(registration: "Registration") -> list[Guard]:
+    """Those of all clients that have made calls under *registration*."""
+    with _making:
+        return [*registration.guards]
 
 
 def _renew_lock() -> None:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from resilience.core.target import Idempotency
 
+from .idempotency_dynamodb import sets_the_same
+
 
 class Entry(NamedTuple):
     """What one operation declares, and why."""
@@ -232,6 +234,13 @@ def _dynamodb_item(params: Params) -> Entry | None:
     return None
 
 
+def _dynamodb_update(params: Params) -> Entry | None:
+    if params.get("ConditionExpression") or params.get("Expected"):
+        reason = "its condition would be judged against its own first write"
+        return Entry("none", reason)
+    return Entry("safe", _SETS) if sets_the_same(params) else None
+
+
 def _is_select(statement: object) -> bool:
     return str(statement).lstrip().upper().startswith("SELECT")
 
@@ -256,6 +265,12 @@ def _fifo_batch(params: Params) -> Entry | None:
     return None
 
 
+def _fifo_receive(params: Params) -> Entry | None:
+    if params.get("ReceiveRequestAttemptId"):
+        return Entry("keyed", "ReceiveRequestAttemptId brings the same messages again")
+    return None
+
+
 def _invocation(params: Params) -> Entry | None:
     kind = params.get("InvocationType")
     if kind == "DryRun":
@@ -272,8 +287,10 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
     ("s3", "DeleteObject"): _s3_condition,
     ("dynamodb", "PutItem"): _dynamodb_item,
     ("dynamodb", "DeleteItem"): _dynamodb_item,
+    ("dynamodb", "UpdateItem"): _dynamodb_update,
     ("dynamodb", "ExecuteStatement"): _partiql,
     ("dynamodb", "BatchExecuteStatement"): _partiql,
+    ("sqs", "ReceiveMessage"): _fifo_receive,
     ("sqs", "SendMessage"): _fifo_message,
     ("sqs", "SendMessageBatch"): _fifo_batch,
     ("sns", "Publish"): _fifo_message,

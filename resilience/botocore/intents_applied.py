@@ -16,7 +16,7 @@ from .conditions import Write, can_carry, write_of
 from .duration import LONG_POLLS
 from .idempotency import Declaration
 from .intents import Claim, claim, identity
-from .tokens import DEDUPLICATION, FILLERS, Token, fill
+from .tokens import DEDUPLICATION, FILLERS, RECEIVE_ATTEMPT, Token, fill
 
 
 Params = Mapping[str, Any]
@@ -79,6 +79,8 @@ class Carrier(NamedTuple):
         Raises:
             BotocoreRejected: the key was used with other parameters before.
         """
+        if self._is_poll:
+            key = None  # a key names one write; polls are made over and over
         made = self._made(params, key, is_keyed=is_keyed)
         if key is None or (made.params is params and made.write is None):
             return made
@@ -124,7 +126,9 @@ def carries(service: str, operation: str, token: Token | None) -> str:
     if token is not None:
         return f"token {token.member}"
     if (service, operation) in FILLERS:
-        return f"{DEDUPLICATION}, for names that end in .fifo"
+        is_receive = operation == "ReceiveMessage"
+        member = RECEIVE_ATTEMPT if is_receive else DEDUPLICATION
+        return f"{member}, for names that end in .fifo"
     if (service, operation) == ("s3", "CreateMultipartUpload"):
         return ""
     return _BY_LOOKING if can_carry(service, operation) else ""

@@ -15,15 +15,28 @@ def _same(text: str) -> str:
     return text
 
 
+def _table(text: str) -> str:
+    """A table by its name, whether the caller gives that or its ARN."""
+    return text.rpartition("/")[2] if text.startswith("arn:") else text
+
+
+def _function(text: str) -> str:
+    """A function by its name: of an ARN, of a part of one, with or without alias."""
+    _, found, rest = text.rpartition(":function:")
+    return (rest if found else text).partition(":")[0]
+
+
 MEMBERS: Mapping[str, tuple[tuple[str, Callable[[str], str]], ...]] = {
     "bucket": (("Bucket", _same),),
-    "table": (("TableName", _same),),
+    "table": (("TableName", _table),),
     "queue": (("QueueUrl", _last("/")), ("QueueName", _same)),
     "topic": (("TopicArn", _last(":")), ("TargetArn", _last(":"))),
     "stream": (("StreamName", _same), ("StreamARN", _last("/"))),
-    "function": (("FunctionName", _same),),
+    "function": (("FunctionName", _function),),
 }
 """Dimension -> members that may carry it, and how its name is cut out."""
+BATCHES: Mapping[str, str] = {"table": "RequestItems"}
+"""Dimension -> member that maps names to requests; it counts where it has one name."""
 MAX_LENGTH = 200
 
 
@@ -38,4 +51,8 @@ def named(
             if isinstance(value, str) and value:
                 found.append((dimension, cut(value)[:MAX_LENGTH]))
                 break
+        else:
+            batch = params.get(BATCHES.get(dimension, ""))
+            if isinstance(batch, Mapping) and len(batch) == 1:
+                found.append((dimension, _table(next(iter(batch)))[:MAX_LENGTH]))
     return tuple(found)

@@ -7,9 +7,9 @@ answer.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from resilience.context import ambient_deadline, ambient_key, inbound
+from resilience.context import ambient_deadline, ambient_key, deadline_at, inbound
 from resilience.core.binding import Binding
 from resilience.core.target import Facts, Target
 from resilience.engine import PolicyEngine
@@ -19,7 +19,11 @@ from .idempotency import declaration
 from .intents_applied import Applied, Carrier
 from .labels import MEMBERS, named
 from .tokens import token_of
+from .tracing import Tracing, tracing_of
 
+
+if TYPE_CHECKING:
+    from .failover_calls import Recourse
 
 HONOUR = "honour-client-config"
 Params = Mapping[str, Any]
@@ -86,7 +90,14 @@ class Operation:
         if dimensions:
             labels = (*self._labels, *named(dimensions, params))
             target = replace(target, labels=labels)
-        return Bound(engine, engine.bind(target), dimensions)
+        bound = Bound(engine, engine.bind(target), dimensions)
+        service_id = str(self.model.service_model.service_id)
+        bound.tracing = tracing_of(engine, target, service_id)
+        if policy.failover is not None or policy.fallback:
+            from .failover_calls import Recourse  # only where somebody asks for it
+
+            bound.recourse = Recourse(bound, self.model)
+        return bound
 
     def apply(self, bound: "Bound", params: Params) -> Applied | None:
         """Put the identity of a call into *params*; None: nothing is to be done.
@@ -95,11 +106,11 @@ class Operation:
             BotocoreRejected: its key was used with other parameters before.
         """
         key = ambient_key.get()
-        is_keyed = bound.binding.policy.idempotency == "keyed"
         carrier = self._carrier
-        if not is_keyed and (key is None or carrier.is_idle):
+        if not bound.is_keyed and (key is None or carrier.is_idle):
             return None
         where = tuple(value for _, value in self._labels)
+        is_keyed = bound.is_keyed
         return carrier.apply(params, key, bound.engine, where, is_keyed=is_keyed)
 
     def why(self, params: Params) -> str:
@@ -108,24 +119,28 @@ class Operation:
 
     def facts(self, bound: "Bound", params: Params) -> Facts:
         """What is known of a call with *params* when it arrives."""
-        deadline = ambient_deadline()
-        if bound.facts is not None and deadline is None:
+        deadline = None if deadline_at.get() is None else ambient_deadline()
+        served = inbound.get()
+        if served is None and deadline is None and bound.facts is not None:
             return bound.facts
         wants = self._asked
         if wants is None:
             service = self._target.service
             wants = asked(service, self.model.name, self.model, params)
-        served = None if deadline is None else inbound.get()
+        serves = served is not None and not served.has_ended
         facts = Facts(
             declared=self.declares.of(params).idempotency,
             deadline_at=deadline,
-            inbound_at=None if served is None else served.deadline_at,
+            inbound_at=served.deadline_at if served and deadline is not None else None,
+            previous_attempts=served.previous_attempts if served and serves else 0,
             long=wants.long,
             least_s=bound.explicit_s(wants.least_s) if wants.long else None,
             wait_before_failing=self._is_long_poll,
             host_decides=bound.host_decides,
         )
-        if deadline is None and self._asked is not None and self.declares.is_fixed:
+        if served is not None or deadline is not None:
+            return facts
+        if self._asked is not None and self.declares.is_fixed:
             bound.facts = facts
         return facts
 
@@ -144,6 +159,10 @@ class Bound:
         "epoch",
         "facts",
         "host_decides",
+        "is_keyed",
+        "recourse",
+        "silence_s",
+        "tracing",
     )
 
     def __init__(
@@ -159,15 +178,17 @@ class Bound:
             policy.retry is not None and not binding.retry_acts
         )
         """Does botocore's own handler decide whether to retry?"""
+        self.is_keyed = policy.idempotency == "keyed"
+        """Must a repeat change nothing, says the policy?"""
+        self.silence_s = policy.attempt_timeout_s
+        """How long an attempt may hear nothing; None: the policy does not say."""
+        self.tracing: Tracing | None = None
+        """Who makes spans of its calls; None: nobody."""
+        self.recourse: Recourse | None = None
+        """Who else may answer; None: nobody."""
         self.facts: Facts | None = None
         """The facts of every call, where its parameters do not matter."""
         self._explicit: tuple[float | None, float | None] | None = None
-
-    @property
-    def silence_s(self) -> float | None:
-        """How long an attempt may hear nothing; None: the policy does not say."""
-        explicit_s = None if self._explicit is None else self._explicit[1]
-        return explicit_s or self.binding.policy.attempt_timeout_s
 
     def explicit_s(self, least_s: float | None) -> float | None:
         """The least time of a long request, once rules for this very operation spoke.
@@ -178,6 +199,7 @@ class Bound:
         if self._explicit is None:
             self._explicit = _written(self.engine, self.binding.target)
         timeout_s, attempt_s = self._explicit
+        self.silence_s = attempt_s or self.silence_s
         if timeout_s is not None and attempt_s is not None:
             return 0.0
         if attempt_s is not None:

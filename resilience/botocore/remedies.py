@@ -1,15 +1,20 @@
 """The likely cause of a failed call and what to do about it, in one sentence.
 
-Only for ends that a person can change: a wrong clock, a certificate, an operation that
-was not repeated because nothing says that a repeat is harmless.
+Only for ends that a person can change: a wrong clock, a certificate, an expired token,
+an operation that was not repeated because nothing says that a repeat is harmless.
 """
 
 from resilience.core.record import CallEnded
 
-from .codes import CLOCK_SKEW
+from .codes import CLOCK_SKEW, EXPIRED
 
 
 CERTIFICATE = "check the CA bundle (AWS_CA_BUNDLE, verify=) and the host name"
+CREDENTIALS = (
+    "the session token has expired: get new credentials (sign in or assume the role "
+    "again); a session made of fixed keys does not refresh them"
+)
+_CLOCK = ("this host's clock", "the clocks agree")
 
 
 def remedy(ended: CallEnded, why_not_repeated: str) -> str:
@@ -28,6 +33,8 @@ def remedy(ended: CallEnded, why_not_repeated: str) -> str:
         )
     if outcome.kind == "permanent":
         return CERTIFICATE
-    if outcome.code in CLOCK_SKEW and outcome.message.startswith("this host's clock"):
+    if outcome.code in EXPIRED:
+        return CREDENTIALS
+    if outcome.code in CLOCK_SKEW and outcome.message.startswith(_CLOCK):
         return outcome.message.partition(";")[0]
     return ""

@@ -2,6 +2,7 @@
 
 from binascii import crc32
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 
 from resilience.core.outcome import Outcome
@@ -25,9 +26,23 @@ MISDIRECTED = 421
 
 def outcome_of(event: Mapping[str, Any]) -> Outcome | None:
     """The outcome of a failed attempt; None: the answer is healthy."""
-    found = _outcome_of(event)
-    if found is None:
-        return None
+    model = event["operation"]
+    error = event["caught_exception"]
+    if error is not None:
+        found = from_exception(error, sent=True, model=model)
+    else:
+        http, parsed = event["response"]
+        status = http.status_code
+        if status < 300:
+            metadata = parsed.get("ResponseMetadata") or {}
+            # S3's errors with HTTP 200 are marked in the parsed answer first.
+            status = metadata.get("HTTPStatusCode", status)
+        if status >= 300:
+            found = from_response(parsed, model, status=status)
+        elif model.service_model.service_name != "dynamodb" or _is_whole(http):
+            return None
+        else:
+            found = damaged()
     return with_invocation(found, event["request_dict"].get("context"))
 
 
@@ -38,24 +53,6 @@ def with_invocation(outcome: Outcome, context: Mapping[str, Any] | None) -> Outc
     if found is None:
         return outcome
     return outcome._replace(ids=(*outcome.ids, ("invocation_id", str(found))))
-
-
-def _outcome_of(event: Mapping[str, Any]) -> Outcome | None:
-    model = event["operation"]
-    error = event["caught_exception"]
-    if error is not None:
-        return from_exception(error, sent=True, model=model)
-    http, parsed = event["response"]
-    status = http.status_code
-    if status < 300:
-        metadata = parsed.get("ResponseMetadata") or {}
-        # S3's errors with HTTP 200 are marked in the parsed answer first.
-        status = metadata.get("HTTPStatusCode", status)
-    if status >= 300:
-        return from_response(parsed, model, status=status)
-    if model.service_model.service_name == "dynamodb" and not _is_whole(http):
-        return damaged()
-    return None
 
 
 def _is_whole(http: Any) -> bool:
@@ -93,7 +90,7 @@ def is_rewindable(request: Mapping[str, Any]) -> bool:
     if body is None or isinstance(body, (bytes, bytearray, str, Mapping)):
         return True
     body = getattr(body, "_raw", body)
-    if not hasattr(body, "seek"):
+    if not hasattr(body, "seek") or iscoroutinefunction(body.seek):
         return False
     seekable = getattr(body, "seekable", None)
     return bool(seekable()) if callable(seekable) else True

@@ -127,6 +127,20 @@ def is_rest(answer: Mapping[str, Any], source: Source, position: int) -> bool:
     )
 
 
+def cut_of(
+    position: int, size: int, *, timed_out: bool, code: str, elapsed_s: float
+) -> Outcome:
+    """The outcome of the attempt whose body of *size* bytes ended after *position*."""
+    return Outcome(
+        "ReadTimeoutError" if timed_out else code,
+        "transport",
+        "maybe",
+        timed_out=timed_out,
+        elapsed_s=elapsed_s,
+        message=f"the body ended after {position} of {size} bytes",
+    )
+
+
 class Resume:
     """How one body goes on after a cut. Owned by its reader."""
 
@@ -167,7 +181,7 @@ class Resume:
         spent = 1 + self._fruitless + (self._resumed_at is not None)
         return spent >= self._max_attempts
 
-    def go_on(
+    async def go_on(
         self, position: int, cut: Outcome, deadline_at: float | None, error: Exception
     ) -> tuple[Mapping[str, Any], Limit] | None:
         """Ask for the rest from *position* on, waiting as the engine says.
@@ -194,7 +208,7 @@ class Resume:
         for wanted in (None, version):
             params = rest_of(self.asked, self._source, position, wanted)
             try:
-                return self._ask(params, position, cut, deadline_at, error)
+                return await self._ask(params, position, cut, deadline_at, error)
             except ClientError as answer:
                 metadata = answer.response.get("ResponseMetadata") or {}
                 code = str(answer.response.get("Error", {}).get("Code"))
@@ -223,7 +237,7 @@ class Resume:
             return None
         return operation, bound
 
-    def _ask(
+    async def _ask(
         self,
         params: Mapping[str, Any],
         position: int,
@@ -244,19 +258,16 @@ class Resume:
         )
         token = current.set(flight)
         try:
-            if not _arrive_after(flight, cut):
+            if not await _arrive_after(flight, cut):
                 flight.failed(error)
                 return None
-            if isinstance(flight, ThreadedFlight):
-                answer = in_worker(flight, self._native, self._name, params)
-            else:
-                answer = self._native(self._name, params)
+            answer = await self._call(flight, params)
         except Exception as failed:
             flight.failed(failed)
             raise
         else:
             if not is_rest(answer, self._source, position):
-                answer["Body"].close()
+                await self.close(answer["Body"])
                 flight.succeeded()
                 return None
             flight.limit.kept = True
@@ -265,6 +276,16 @@ class Resume:
         finally:
             current.reset(token)
             flight.gone()
+
+    async def _call(self, flight: Flight, params: Mapping[str, Any]) -> Any:
+        """Make the call of *flight*; blocks."""
+        if isinstance(flight, ThreadedFlight):
+            return in_worker(flight, self._native, self._name, params)
+        return self._native(self._name, params)
+
+    async def close(self, body: Any) -> None:
+        """Close a *body* that is of no use."""
+        body.close()
 
     def _flight(
         self, operation: Operation, bound: Bound, facts: Facts, params: Any
@@ -281,14 +302,15 @@ class Resume:
         )
 
 
-def _arrive_after(flight: Flight, cut: Outcome) -> bool:
+async def _arrive_after(flight: Flight, cut: Outcome) -> bool:
     """Let *flight* arrive with a first attempt that ended in *cut*.
 
     Returns:
         May another one start? Its wait is over then.
     """
-    if flight._settle(flight._loop.arrive()) is None and flight._start is not None:
+    finish = await flight._settle(flight._loop.arrive())
+    if finish is None and flight._start is not None:
         ended = flight._loop.done(flight._start.number, cut)
         flight._start = None
-        flight._settle(ended)
+        await flight._settle(ended)
     return flight._start is not None

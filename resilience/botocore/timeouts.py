@@ -2,17 +2,25 @@
 
 A `Limit` is the moment by which an attempt has ended; the sockets keep to it, so that
 it holds whatever the server does. `context["read_timeout"]` is botocore's own way
-(since 1.43.72): it bounds one silent stretch, not a drip. It is all there is where our
+(since 1.43.68): it bounds one silent stretch, not a drip. It is all there is where our
 sockets cannot be had, and it allows for more silence than a client's config. Nothing
 is touched when neither the policy nor an ambient deadline sets a time.
 """
 
+import weakref
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from urllib3.util import Timeout
 
 
+try:
+    from botocore.httpsession import URLLib3Session
+except ImportError:  # a botocore of another shape
+    URLLib3Session: Any = None  # type: ignore[no-redef]  # older ones lack it
+
+PER_REQUEST = hasattr(URLLib3Session, "_get_request_timeout")
+"""Does this botocore know a timeout of one request (since 1.43.68)?"""
 READ = "read_timeout"
 CONNECT = "resilience_connect_timeout"
 SHORTEST_S = 0.001
@@ -78,19 +86,24 @@ def set_timeout(
     context[CONNECT] = max(SHORTEST_S, timeout_s)
 
 
-def bound_connecting(client: Any) -> None:
+def bound_connecting(client: Any) -> bool:
     """Let connecting end with the attempt too, where this botocore allows it.
 
     botocore's per-request timeout keeps the client's connect timeout, 60 s for each
-    address. Without the inner method nothing happens: reading stays bounded.
+    address. False: it has no timeout of a request's own (before 1.43.68), so nothing
+    bounds an attempt.
     """
     session = getattr(getattr(client, "_endpoint", None), "http_session", None)
     bare = getattr(type(session), "_get_request_timeout", None)
-    if session is None or bare is None or "_get_request_timeout" in vars(session):
-        return
+    if session is None or bare is None:
+        return False
+    if "_get_request_timeout" in vars(session):
+        return True
+
+    alive = weakref.ref(session)
 
     def resolve(request: Any) -> Any:
-        found = bare(session, request)
+        found = bare(alive(), request)
         left = (getattr(request, "context", None) or {}).get(CONNECT)
         if left is None or not isinstance(found, Timeout):
             return found
@@ -100,6 +113,7 @@ def bound_connecting(client: Any) -> None:
         return Timeout(connect=left, read=found.read_timeout)
 
     session._get_request_timeout = resolve
+    return True
 
 
 def unbound_connecting(client: Any) -> None:
@@ -107,3 +121,8 @@ def unbound_connecting(client: Any) -> None:
     session = getattr(getattr(client, "_endpoint", None), "http_session", None)
     if session is not None:
         vars(session).pop("_get_request_timeout", None)
+
+
+def streams(model: Any) -> bool:
+    """Is the answer's body read when the call is over?"""
+    return bool(model.has_streaming_output or model.has_event_stream_output)

@@ -130,7 +130,11 @@ def fill(token: Token | None, params: Params, key: str | None) -> Params:
 # -- FIFO queues and topics ------------------------------------------------------
 
 DEDUPLICATION = "MessageDeduplicationId"
+RECEIVE_ATTEMPT = "ReceiveRequestAttemptId"
+"""The same one brings the messages of a lost answer again, with no wait until they are
+visible."""
 _FIFO_ID = Token(DEDUPLICATION, 1, 128, re.compile("[!-~]+"), is_filled=False)
+_RECEIVE_ID = _FIFO_ID._replace(member=RECEIVE_ATTEMPT)
 
 
 def _is_fifo(params: Params) -> bool:
@@ -141,6 +145,11 @@ def _is_fifo(params: Params) -> bool:
 
 def _fill_message(params: Params, key: str | None) -> Params:
     return fill(_FIFO_ID, params, key) if _is_fifo(params) else params
+
+
+def _fill_receive(params: Params, key: str | None) -> Params:
+    # Never of the key: each receive of a loop is to bring other messages.
+    return fill(_RECEIVE_ID, params, None) if _is_fifo(params) else params
 
 
 def _fill_batch(member: str) -> Callable[[Params, str | None], Params]:
@@ -160,6 +169,7 @@ def _fill_batch(member: str) -> Callable[[Params, str | None], Params]:
 
 Filler = Callable[[Params, str | None], Params]
 FILLERS: Mapping[tuple[str, str], Filler] = {
+    ("sqs", "ReceiveMessage"): _fill_receive,
     ("sqs", "SendMessage"): _fill_message,
     ("sqs", "SendMessageBatch"): _fill_batch("Entries"),
     ("sns", "Publish"): _fill_message,

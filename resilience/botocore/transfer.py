@@ -29,7 +29,7 @@ from .flight import Flight, current
 try:
     from botocore.context import ClientContext, get_context
 except ImportError:  # before 1.37: its threads have no context at all
-    ClientContext: Any = None  # type: ignore[no-redef]
+    ClientContext: Any = None  # type: ignore[no-redef]  # older ones lack it
 
     def get_context() -> Any:
         """Nothing: there is none."""
@@ -133,18 +133,22 @@ def task_here() -> Task | None:
     return task
 
 
-def carry() -> None:
+def carry() -> bool:
     """Have s3transfer's tasks carry what stands around whoever submits them.
 
     Nothing changes for those who have nothing of ours around them. Harmless when it
-    was done before, or where s3transfer has no such way.
+    was done before. False: this s3transfer or botocore has no such way.
     """
     if "s3transfer" not in sys.modules and find_spec("s3transfer") is None:
-        return
-    futures: Any = import_module("s3transfer.futures")
-    native = getattr(futures, "get_context", None)
-    if native is None or ClientContext is None or hasattr(native, ATTRIBUTE):
-        return
+        return True
+    try:
+        futures: Any = import_module("s3transfer.futures")
+        native = futures.get_context
+        setattr(ClientContext(), ATTRIBUTE, None)
+    except (AttributeError, ImportError, TypeError):
+        return False
+    if hasattr(native, ATTRIBUTE):
+        return True
 
     def found_context() -> Any:
         found, ambient = native(), Ambient.here()
@@ -156,6 +160,7 @@ def carry() -> None:
 
     setattr(found_context, ATTRIBUTE, native)
     futures.get_context = found_context
+    return True
 
 
 # -- calls -----------------------------------------------------------------------
@@ -183,14 +188,17 @@ def make_call(
 
 def _payload(guard: "Guard", name: str) -> str:
     """The member that an operation's body is in; empty: it has none."""
-    model = guard._model.operation_model(name)
-    if model.has_event_stream_output:
-        stream = model.get_event_stream_output()
-        members = model.output_shape.members.items()
-        return next((str(name) for name, shape in members if shape is stream), "")
-    if not model.has_streaming_output:
+    try:
+        model = guard._model.operation_model(name)
+        if model.has_event_stream_output:
+            stream = model.get_event_stream_output()
+            members = model.output_shape.members.items()
+            return next((str(name) for name, shape in members if shape is stream), "")
+        if not model.has_streaming_output:
+            return ""
+        return str(model.output_shape.serialization.get("payload", ""))
+    except Exception:  # noqa: BLE001 - no such operation, or a model of another shape
         return ""
-    return str(model.output_shape.serialization.get("payload", ""))
 
 
 def _watched(guard: "Guard", native: Native, payload: str, task: Task | None) -> Native:
@@ -201,7 +209,10 @@ def _watched(guard: "Guard", native: Native, payload: str, task: Task | None) ->
         if flight is not None and flight.guard is guard and flight.acts:
             body = answer.get(payload)
             if body is not None:
-                protect(flight, body, answer, asked=asked, native=native, task=task)
+                try:
+                    protect(flight, body, answer, asked=asked, native=native, task=task)
+                except (AttributeError, LookupError, TypeError) as error:
+                    guard.say("body-unwatched", f"{name}: {error!r}; it stays bare")
         return answer
 
     return make
@@ -246,20 +257,25 @@ def _create(
         return guard.call(name, params, make)
     finally:
         for flight in flights:
-            lost = [
-                done.outcome
-                for done in flight._call.history
-                if done.outcome.kind == "transport" and done.outcome.reached == "maybe"
-            ]
-            if lost:
-                _tell(
-                    guard,
-                    "upload-unknown",
-                    f"{len(lost)} answer(s) to the creation of a multipart upload of "
-                    f"{_object(asked)} were lost ({lost[-1].code}): an upload that "
-                    "nobody completes may be left; list_multipart_uploads shows it, "
-                    "a lifecycle rule removes it",
-                )
+            tell_lost(guard, asked, flight)
+
+
+def tell_lost(guard: "Guard", params: Mapping[str, Any], flight: Flight) -> None:
+    """Say so when the creation by *flight* may have begun an upload unknown to all."""
+    lost = [
+        done.outcome
+        for done in flight._call.history
+        if done.outcome.kind == "transport" and done.outcome.reached == "maybe"
+    ]
+    if lost:
+        _tell(
+            guard,
+            "upload-unknown",
+            f"{len(lost)} answer(s) to the creation of a multipart upload of "
+            f"{_object(params)} were lost ({lost[-1].code}): an upload that "
+            "nobody completes may be left; list_multipart_uploads shows it, "
+            "a lifecycle rule removes it",
+        )
 
 
 def _abort_later(

@@ -14,6 +14,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError
 
+from resilience.drivers.blocking import drive
+
 
 class Ask(NamedTuple):
     """A read that the verification needs."""
@@ -52,26 +54,17 @@ Steps = Generator[Ask, Any, Finding]
 
 def run(steps: Steps, call: Callable[[str, dict[str, Any]], Any]) -> Finding:
     """What *steps* find, with reads made by *call*. An error of a read is a finding."""
-    try:
-        ask = next(steps)
-        while True:
-            try:
-                answer = call(ask.operation, ask.params)
-            except (BotoCoreError, ClientError) as error:
-                ask = _throw(steps, ask, error)
-            else:
-                ask = steps.send(answer)
-    except StopIteration as end:
-        found: Finding = end.value
-        return found
-    except _UnreadableError as error:
-        return Finding(is_known=False, note=str(error))
+
+    async def asked(operation: str, params: dict[str, Any]) -> Any:
+        return call(operation, params)
+
+    return drive(arun(steps, asked))
 
 
 async def arun(
     steps: Steps, call: Callable[[str, dict[str, Any]], Awaitable[Any]]
 ) -> Finding:
-    """The same for a client whose calls are awaited."""
+    """`run` for a client whose calls are awaited."""
     try:
         ask = next(steps)
         while True:

@@ -15,7 +15,8 @@ HINTS: Mapping[tuple[str, str], str] = {
     ("dynamodb", "PutItem"): "GetItem with ConsistentRead shows the item",
     ("dynamodb", "UpdateItem"): (
         "GetItem with ConsistentRead shows the attributes; a counter alone cannot "
-        "tell, a condition on a version attribute can"
+        "tell, a condition on a version attribute can, and TransactWriteItems with "
+        "this one Update has a token"
     ),
     ("events", "PutEvents"): "only a target of the rules can tell",
     ("kinesis", "PutRecord"): "only a consumer of the stream can tell",
@@ -32,7 +33,12 @@ HINTS: Mapping[tuple[str, str], str] = {
     ("s3", "PutObject"): "HeadObject shows the object",
     ("ses", "SendEmail"): "only its events (configuration set) can tell",
     ("sns", "Publish"): "only a subscriber can tell",
+    ("sns", "PublishBatch"): "only a subscriber can tell",
+    ("sqs", "ReceiveMessage"): (
+        "nothing was lost: its messages are visible again after their timeout"
+    ),
     ("sqs", "SendMessage"): "only a consumer of the queue can tell",
+    ("sqs", "SendMessageBatch"): "only a consumer of the queue can tell",
 }
 
 

@@ -29,25 +29,39 @@ def bounded(waiter: Any, registration: "Registration") -> Any:
 
     @wraps(native)
     def wait(**kwargs: Any) -> Any:
-        engine, deadline = registration.engine, ambient_deadline()
-        if engine is None or deadline is None or engine.mode != "enforce":
-            return native(**kwargs)
-        given: Mapping[str, Any] = kwargs.get("WaiterConfig") or {}
-        delay = given.get("Delay", waiter.config.delay)
-        if not isinstance(delay, (int, float)) or not math.isfinite(delay):
-            return native(**kwargs)
-        kwargs["WaiterConfig"] = {**given, "Delay": 0}
-        # A waiter of its own for each wait: they may overlap in threads.
-        made = type(waiter)(waiter.name, waiter.config, waiter._operation_method)
-        made._operation_method = _Polls(made, engine, float(delay), deadline)
-        return made.wait(**kwargs)
+        made, kwargs = bounded_polls(waiter, registration, Polls, kwargs)
+        return (native if made is None else made.wait)(**kwargs)
 
     vars(waiter)["wait"] = wait
     return waiter
 
 
-class _Polls:
-    """The polls of one wait. Owned by its thread."""
+def bounded_polls(
+    waiter: Any,
+    registration: "Registration",
+    kind: "type[Polls]",
+    kwargs: dict[str, Any],
+) -> tuple[Any, dict[str, Any]]:
+    """A waiter for one wait, and what it is called with; None: the native one does."""
+    engine, deadline = registration.engine, ambient_deadline()
+    if engine is None or deadline is None or engine.mode != "enforce":
+        return None, kwargs
+    given: Mapping[str, Any] = kwargs.get("WaiterConfig") or {}
+    try:
+        delay = given.get("Delay", waiter.config.delay)
+        if not isinstance(delay, (int, float)) or not math.isfinite(delay):
+            return None, kwargs
+        # A waiter of its own for each wait: they may overlap.
+        made = type(waiter)(waiter.name, waiter.config, waiter._operation_method)
+        made._operation_method = kind(made, engine, float(delay), deadline)
+    except (AttributeError, TypeError) as error:  # a botocore of another shape
+        registration.say("waits-unbounded", f"{error!r}; waits end as natively")
+        return None, kwargs
+    return made, {**kwargs, "WaiterConfig": {**given, "Delay": 0}}
+
+
+class Polls:
+    """The polls of one wait. Owned by its thread or task."""
 
     def __init__(
         self, waiter: Any, engine: "PolicyEngine", delay_s: float, deadline_at: float
@@ -68,12 +82,17 @@ class _Polls:
             WaiterError: the deadline leaves no time for another poll.
         """
         if self._count:
-            self._wait()
+            self._engine.sleep(self._next_wait())
         self._count += 1
         self._answer = self._poll(**kwargs)
         return self._answer
 
-    def _wait(self) -> None:
+    def _next_wait(self) -> float:
+        """Seconds until the next poll.
+
+        Raises:
+            WaiterError: the deadline leaves no time for another one.
+        """
         left = self._deadline_at - self._engine.now()
         if self._is_last or left <= 0:
             raise WaiterError(
@@ -87,4 +106,4 @@ class _Polls:
         if wait_s >= left:
             self._is_last = True
             wait_s = left - min(LAST_POLL_S, left / 2)
-        self._engine.sleep(wait_s)
+        return wait_s

@@ -37,8 +37,8 @@ _AT_ONCE = Verdict(repeat=True, reason="unprocessed", free=True)
 def verdict(outcome: Outcome, retry: RetryPolicy, idempotency: Idempotency) -> Verdict:
     """May an attempt that ended in *outcome* be repeated?
 
-    A listed code makes an application outcome repeatable; transport and overload need
-    no list. Whatever may have reached the server needs idempotency.
+    A listed code makes an application outcome repeatable, or its own word; transport
+    and overload need no list. Whatever may have reached the server needs idempotency.
     """
     kind = outcome.kind
     if kind in {"ok", "local", "permanent"}:
@@ -48,7 +48,9 @@ def verdict(outcome: Outcome, retry: RetryPolicy, idempotency: Idempotency) -> V
         return _PUSHED_BACK  # gRFC A6; elsewhere a negative wait is just invalid
     if outcome.unprocessed and outcome.reached == "no":
         return _AT_ONCE
-    if kind == "application" and outcome.code not in retry.retry_on:
+    if kind == "application" and not (
+        outcome.retryable or outcome.code in retry.retry_on
+    ):
         return _NEVER
     if outcome.reached != "no" and idempotency == "none":
         return _UNSAFE

@@ -42,6 +42,9 @@ class Outcome(NamedTuple):
     """Details as text, escaped and cut by the adapter; for logs and reports."""
     ids: tuple[tuple[str, str], ...] = ()
     """Identifiers that the server gave (`request_id`, `host_id`, `peer`)."""
+    retryable: bool = False
+    """An application's answer which says itself that another try may succeed (a
+    conflict that passes, a trait in the service's model)."""
 
 
 OK = Outcome("OK")

@@ -133,6 +133,30 @@ class HedgingPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverRegion:
+    """Another region that may answer, and how it is asked."""
+
+    region: str
+    endpoint_url: str | None
+    """Where it is, for a client that has an endpoint of its own; None: where AWS
+    says."""
+    rename: Mapping[str, Mapping[str, str]]
+    """Parameter -> name here -> name there."""
+    repeats_ambiguous: bool
+    """May a write go there that the first region may have executed?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverPolicy:
+    """Who answers where the client's own region does not."""
+
+    regions: tuple[FailoverRegion, ...]
+    """In the order in which they are asked."""
+    covers_writes: bool
+    """Is it written for this very operation? Only then writes go elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallPolicy:
     """Everything that holds for one method; one object for all its calls."""
 
@@ -157,3 +181,7 @@ class CallPolicy:
     """AWS: `aws-standard-2.1`, `honour-client-config`, or `none`."""
     owner: str
     hedging: HedgingPolicy | None = None
+    failover: FailoverPolicy | None = None
+    """None: no other region answers."""
+    fallback: str = ""
+    """Name of the function that answers when nobody else does; empty: none."""

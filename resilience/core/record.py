@@ -29,6 +29,7 @@ Reason = Literal[
     "native",
     "hedge",
     "superseded",
+    "verified",
 ]
 """Why a decision was taken; kebab-case, stable, safe as a metric attribute."""
 
@@ -100,6 +101,23 @@ class Decided(NamedTuple):
     now: float
 
 
+class Diverted(NamedTuple):
+    """Somebody else was asked for the answer of a call that failed."""
+
+    call_id: str
+    target: Target
+    mechanism: Literal["failover", "fallback"]
+    place: str
+    """The region, or the fallback's name."""
+    code: str
+    """`OK`: it answered; else what it ended in."""
+    reason: Reason
+    """Why the call itself had ended."""
+    elapsed_s: float
+    """What asking took."""
+    now: float
+
+
 class BreakerChanged(NamedTuple):
     """A breaker moved from one state to another."""
 
@@ -119,4 +137,6 @@ class Notice(NamedTuple):
     now: float
 
 
-Record = AttemptEnded | CallEnded | Decided | BreakerChanged | Notice | Served
+Record = (
+    AttemptEnded | CallEnded | Decided | Diverted | BreakerChanged | Notice | Served
+)

@@ -68,7 +68,7 @@ def _is_throttling(binding: Binding, outcome: Outcome) -> bool:
     """
     if outcome.unprocessed:
         return False
-    if outcome.kind in {"transport", "overload"}:
+    if outcome.kind in {"transport", "overload"} or outcome.retryable:
         return True
     retry = binding.policy.retry
     if retry is not None and outcome.code in retry.retry_on:

@@ -16,8 +16,10 @@ from resilience.core.event import (
     CallerGone,
     Woke,
 )
-from resilience.core.outcome import Outcome
-from resilience.core.record import Record
+from resilience.core.named import make
+from resilience.core.outcome import OK, Outcome
+from resilience.core.record import CallEnded, Record
+from resilience.core.verified import verified
 
 from .timer import Timer
 
@@ -53,7 +55,7 @@ class Answer(NamedTuple):
 class HostLoop:
     """Drives one call for a host that owns the loop. Owned by one thread or task."""
 
-    __slots__ = ("_call", "_host", "_wake_at", "finished")
+    __slots__ = ("_call", "_host", "_wake_at", "finished", "held")
 
     def __init__(self, call: Call, host: Host) -> None:
         self._call = call
@@ -61,6 +63,8 @@ class HostLoop:
         self._wake_at: float | None = None
         self.finished: Finish | None = None
         """The end of the call, once there is one."""
+        self.held: tuple[Record, ...] | None = None
+        """Records of the end that wait for `found` or `gone`; None: they never do."""
 
     def arrive(self) -> Answer:
         """The call arrived."""
@@ -72,7 +76,7 @@ class HostLoop:
     ) -> Answer:
         """Attempt *number* ended; the host itself would wait *host_wait_s*."""
         now = self._host.now()
-        event = AttemptDone(number, outcome, host_wait_s)
+        event = make(AttemptDone, (number, outcome, host_wait_s))
         return self._answer(self._call.advance(event, now), now)
 
     def committed(self, number: int) -> None:
@@ -90,18 +94,47 @@ class HostLoop:
         """The caller is gone, whatever happened; harmless after the end."""
         now = self._host.now()
         self._answer(self._call.advance(CallerGone(reason), now), now)
+        if self.held:
+            held, self.held = self.held, ()
+            self._host.emit(held)
+
+    def found(self, outcome: Outcome | None) -> None:
+        """The work of the call was found done: it succeeded.
+
+        Args:
+            outcome: the loss that ended the newest attempt; None: the engine has heard
+                of it, or nothing was sent after all.
+        """
+        call, now, records = self._call, self._host.now(), self.held or ()
+        is_unsent = self.finished is None and outcome is None
+        if self.finished is None:
+            _ = call.written  # its end is recorded then
+            done = AttemptDone(len(call.history) + 1, outcome or OK)
+            records += call.advance(done, now).records
+            if call.ended is None:  # it would have tried again
+                records += call.advance(CallerGone("verified"), now).records
+        ids = () if outcome is None else outcome.ids
+        records, self.held = verified(records, ids, is_unsent=is_unsent), ()
+        for record in records:
+            if isinstance(record, CallEnded):
+                call.ended = record
+                self.finished = Finish(record.attempts, record.outcome, record.reason)
+        self._host.emit(records)
 
     def _answer(self, step: Step, now: float) -> Answer:
         self._wake_at = step.wake_at
         if step.records:
-            self._host.emit(step.records)
+            if self.held is not None and self._call.ended is not None:
+                self.held += step.records
+            else:
+                self._host.emit(step.records)
         for command in step.commands:
             match command:
                 case StartAttempt():
-                    return Answer(start=command)
+                    return make(Answer, (command, None, None))
                 case Finish():
                     self.finished = command
-                    return Answer(finish=command)
+                    return make(Answer, (None, command, None))
                 case CancelAttempt():
                     pass  # the host's own timeouts end its attempts
         wait = None if step.wake_at is None else max(0.0, step.wake_at - now)

@@ -17,6 +17,7 @@ from resilience.drivers import threads
 from resilience.inbound import CallerLeft
 
 from .extract import EMPTY
+from .fallback import answer
 from .rejected import GrpcRejected
 from .route import attach_report
 from .sending import Sending
@@ -71,6 +72,8 @@ class BlockingStreaming(Streaming):
 def carry(native: Blocking | BlockingStreaming, facts: Facts) -> Any:
     """Carry one call to its end and return what gRPC did.
 
+    Where there is a fallback it may answer instead.
+
     Raises:
         grpc.RpcError: the native error of the attempt that counts, or `GrpcRejected`.
     """
@@ -101,6 +104,8 @@ def carry(native: Blocking | BlockingStreaming, facts: Facts) -> Any:
         error, native.error = native.error, None
     try:
         attach_report(call, error)
+        if native.binding.policy.fallback:
+            return answer(native, call, error)
         raise error
     finally:
         error = None  # no cycle of error, traceback and this frame

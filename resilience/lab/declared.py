@@ -73,6 +73,20 @@ def keyed_by(method: Method) -> str:
     )
 
 
+def only_reads(method: Method) -> bool | None:
+    """Does an AWS *method* change nothing? None: that cannot be told from here."""
+    if method.protocol != "aws" or method.method == "*":
+        return None
+    try:
+        from resilience.botocore import failover_reads
+    except ImportError:
+        return None  # `declared` says what is missing
+    model, problem = _operation(method.service, method.method)
+    if problem:
+        return None
+    return failover_reads.only_reads(method.service, method.method, model)
+
+
 def can_be_long(method: Method) -> bool:
     """Can a request of *method* ask to last (a long poll, a stream, a big body)?"""
     if method.protocol != "aws" or method.method == "*":

@@ -11,6 +11,7 @@ from resilience.core.record import Mode
 from resilience.policy import Leaf, PolicyTable
 
 from .declared import can_be_long, declared, keyed_by
+from .elsewhere import notes_of
 from .method import Method, parse_method
 from .worst import Worst, worst_case
 
@@ -165,4 +166,4 @@ def _notes(method: Method, policy: CallPolicy, idempotency: str) -> list[str]:
     breaker = policy.breaker
     if breaker is not None and breaker.forced:
         notes.append(f"the breaker is held {breaker.forced} by the policy")
-    return notes
+    return notes + notes_of(method, policy)

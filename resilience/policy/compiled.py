@@ -15,6 +15,8 @@ from resilience.core.policy import (
     BudgetPolicy,
     CallPolicy,
     CodeRule,
+    FailoverPolicy,
+    FailoverRegion,
     HedgingPolicy,
     RetryPolicy,
 )
@@ -22,7 +24,7 @@ from resilience.core.record import Mode
 
 from . import editions, waits
 from .durations import show
-from .merge import Cell, Node, Path
+from .merge import Cell, Node, Path, exact_level
 from .words import OFF, Calls, weaker
 
 
@@ -53,6 +55,9 @@ def compile_policy(node: Node, protocol: str, mode: Mode) -> Compiled:
     if timeout is not None and attempt is not None and attempt > timeout:
         notes["attempt_timeout",] = f"cut to timeout, {show(timeout)}"
         attempt = timeout
+    failover = _failover(node, protocol)
+    if failover is not None:
+        _tell_regions_apart(node, notes)
     policy = CallPolicy(
         mode=mode,
         timeout_s=timeout,
@@ -72,6 +77,8 @@ def compile_policy(node: Node, protocol: str, mode: Mode) -> Compiled:
         profile=_value(node, "profile"),
         owner=_value(node, "owner"),
         hedging=_hedging(node, mode),
+        failover=failover,
+        fallback=_name(node, "fallback"),
     )
     return Compiled(policy, notes)
 
@@ -229,6 +236,43 @@ def _breaker(node: Node, mode: Mode) -> BreakerPolicy | None:
         growing=editions.BREAKER_GROWTH["growing"],
         early_decision=editions.BREAKER_GROWTH["early_decision"],
     )
+
+
+def _name(node: Node, key: str) -> str:
+    value = _value(node, key)
+    return "" if value is OFF else cast("str", value)
+
+
+def _failover(node: Node, protocol: str) -> FailoverPolicy | None:
+    cell = cast("Cell", node["failover"])
+    if cell.value is OFF:
+        return None
+    regions = cast("tuple[Mapping[str, Any], ...]", cell.value)
+    return FailoverPolicy(
+        regions=tuple(
+            FailoverRegion(
+                region=one["region"],
+                endpoint_url=one.get("endpoint_url"),
+                rename=MappingProxyType(dict(one.get("rename", {}))),
+                repeats_ambiguous=one.get("ambiguous_writes") == "repeat",
+            )
+            for one in regions
+        ),
+        covers_writes=cell.level >= exact_level(protocol),
+    )
+
+
+def _tell_regions_apart(node: Node, notes: Notes) -> None:
+    """Give each region a breaker of its own: one for both would refuse both."""
+    breaker = node["breaker"]
+    if not isinstance(breaker, dict):
+        return
+    cell = cast("Cell", breaker["scope"])
+    scope = cast("tuple[str, ...]", cell.value)
+    if {"region", "host"}.isdisjoint(scope):
+        breaker = node["breaker"] = dict(breaker)
+        breaker["scope"] = Cell((*scope, "region"), cell.source, cell.level)
+        notes["breaker", "scope"] = "region added: failover needs a breaker for each"
 
 
 def _settle(node: Node, notes: Notes) -> None:

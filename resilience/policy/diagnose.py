@@ -55,7 +55,11 @@ _HOMES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("limiter", mechanisms.Limiter),
 )
 
-_OWNERS: Final = {"profile": "`aws`", "channel": "`grpc` and to its targets"}
+_OWNERS: Final = {
+    "profile": "`aws`",
+    "failover": "`aws`",
+    "channel": "`grpc` and to its targets",
+}
 _CHANNEL_HOMES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("keepalive", transport.Keepalive),
     ("reconnect", transport.Reconnect),
@@ -131,10 +135,11 @@ def _model_at(path: Key) -> type[BaseModel] | None:
                 return None
             current = field.annotation
         else:
+            # A map's value, or the entry of a list.
             args = get_args(current)
-            if len(args) != 2:
+            if len(args) != 2 - isinstance(key, int):
                 return None
-            current = args[1]
+            current = args[-1]
         while hasattr(current, "__metadata__"):
             current = current.__origin__
     if isinstance(current, type) and issubclass(current, BaseModel):

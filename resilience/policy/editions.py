@@ -110,6 +110,10 @@ _RULE: Final[Values] = {
     # A relaying server can repeat a refusal's very words.
     "trust_transport_details": False,
     "native_retries": {"max_attempts": 1},
+    # Another region's answer may be an older one, and a fallback's is none of AWS's:
+    # only where somebody asks for it.
+    "failover": OFF,
+    "fallback": OFF,
     "owner": "",
     "profile": "none",
 }

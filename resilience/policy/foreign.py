@@ -50,6 +50,10 @@ def _buffer(text: str) -> str:
     return f"{{size: {_bytes(text)}}}"
 
 
+def _regions(text: str) -> str:
+    return f"[{{region: {text}}}]" if re.fullmatch(r"[a-z0-9-]+", text) else ""
+
+
 def _codes(text: str) -> str:
     words = re.findall(r"[A-Za-z_]+", text)
     return f"[default, {', '.join(w.upper() for w in words)}]" if words else "[default]"
@@ -99,6 +103,21 @@ WORDS: Final[dict[str, tuple[str, Say]]] = {
     "percentcanretry": ("ratio", _same),
     "minretriespersecond": ("min_per_second", _same),
     "minretrypersecond": ("min_per_second", _same),
+    # who answers instead
+    "fallbackmethod": ("fallback", _same),
+    "fallbackaction": ("fallback", _same),
+    "fallbackto": ("fallback", _same),
+    "fallbackfn": ("fallback", _same),
+    "failoverregions": ("failover", _same),
+    "failoverregion": ("failover", _regions),
+    "failoverto": ("failover", _regions),
+    "secondaryregion": ("failover", _regions),
+    "backupregion": ("failover", _regions),
+    "fallbackregion": ("failover", _regions),
+    "mappings": ("rename", _same),
+    "renames": ("rename", _same),
+    "endpoint": ("endpoint_url", _same),
+    "endpointurl": ("endpoint_url", _same),
     # streams and channels
     "perrpcbufferlimit": ("retry_buffer", _buffer),
     "perrpcretrybuffersize": ("retry_buffer", _buffer),

@@ -87,6 +87,7 @@ def _rule(document: Document, path: Key, rule: object, protocol: str) -> None:
         return
     _order(document, path, rule, "attempt_timeout", "timeout")
     _order(document, path, rule, "first_message_timeout", "timeout")
+    _failover(document, (*path, "failover"), protocol, rule.get("failover"))
     for name in MECHANISMS:
         part = rule.get(name)
         if not is_map(part):
@@ -104,6 +105,29 @@ def _rule(document: Document, path: Key, rule: object, protocol: str) -> None:
             _order(document, here, part, "min_limit", "max_limit")
             _order(document, here, part, "initial_limit", "max_limit")
             _order(document, here, part, "min_limit", "initial_limit")
+
+
+def _failover(document: Document, path: Key, protocol: str, regions: object) -> None:
+    """Refuse a region named twice, and writes under a pattern that is no name."""
+    if not is_list(regions):
+        return
+    is_exact = path[-3:-2] == ("operations",) and not str(path[-2]).endswith("*")
+    seen: set[object] = set()
+    for index, one in enumerate(regions):
+        if not is_map(one):
+            continue
+        here = (*path, index)
+        region = one.get("region")
+        if isinstance(region, str) and region in seen:
+            message = "this region stands in the list already"
+            document.say((*here, "region"), "conflict", region, message)
+        seen.add(region)
+        if protocol == "aws" and "ambiguous_writes" in one and not is_exact:
+            message = "writes fail over only where `failover` stands under their name"
+            hint = "write it under an operation such as `s3.PutObject`"
+            found = value_text(document, (*here, "ambiguous_writes"))
+            place = (*here, "ambiguous_writes")
+            document.say(place, "conflict", found, message, hint=hint)
 
 
 def _budget(document: Document, path: Key, budget: Mapping[str, Any]) -> None:

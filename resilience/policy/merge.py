@@ -73,6 +73,11 @@ def level_paths(protocol: str, name: str, service: str, method: str) -> list[Pat
     return paths
 
 
+def exact_level(protocol: str) -> int:
+    """Return the level of values written for a method by its exact name."""
+    return 2 * len(level_paths(protocol, "", "", ""))
+
+
 def effective(
     sources: Iterable[Source], protocol: str, name: str, service: str, method: str
 ) -> Node:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .elsewhere import Fallback, Regions
 from .mechanisms import (
     UNSET,
     Breaker,
@@ -64,6 +65,9 @@ class Rule(Part):
     native_retries: Annotated[NativeRetries, *NATIVE] = UNSET
     """Retries of layers below: declared as `{max_attempts: N}`, `expect` (unknown, 5
     are counted) or `forbid` (there are none)."""
+    fallback: Fallback = UNSET
+    """Name of the function, registered by `engine.fallback`, that answers a call that
+    was refused or lost; `off`: none does."""
     owner: Line = UNSET
     """Who answers for these calls; shown by `explain` and in snapshots."""
 
@@ -74,6 +78,9 @@ class AwsRule(Rule):
     profile: Literal["aws-standard-2.1", "honour-client-config", "none"] = UNSET
     """Whose retry values hold: AWS's standard mode 2.1, the client's own
     configuration, or the edition's."""
+    failover: Regions = UNSET
+    """Regions that answer a call that was refused or lost, in order; `off`: none.
+    Reads go there; writes only where it stands under their operation's own name."""
 
 
 class TargetRule(Rule):

@@ -13,6 +13,10 @@ from .words import OFF
 
 _LIMITER = "limiter is read and checked, but nothing limits in this release"
 _ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
+_READS = (
+    "`failover` covers reads where it stands under a pattern or `all`; writes fail "
+    "over only where it stands under their operation's own name"
+)
 
 
 def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
@@ -23,6 +27,8 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
         found.append(_LIMITER)
     if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
         found.append(_ADAPTIVE)
+    if any(_is_wide(source) for source in sources):
+        found.append(_READS)
     if not any("edition" in source.values for source in sources):
         found.append(f"no edition is written: the values of {edition} hold")
     return tuple(found)
@@ -30,6 +36,16 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
 
 def _kind(breaker: object) -> object:
     return breaker.get("kind") if is_map(breaker) else None
+
+
+def _is_wide(source: Source) -> bool:
+    """Is a failover written for more than one operation?"""
+    rules = dict(source.rule("aws", "operations") or {})
+    wide = [rule for pattern, rule in rules.items() if pattern.endswith("*")]
+    for rule in (*wide, source.rule("aws", "all")):
+        if is_map(rule) and rule.get("failover", OFF) is not OFF:
+            return True
+    return False
 
 
 def _rules(source: Source) -> Iterator[Mapping[str, object]]:

@@ -108,7 +108,9 @@ def _plain_value(value: object) -> object:
     if is_map(value):
         return {key: _plain_value(item) for key, item in value.items()}
     # A window of calls is a tuple of its own kind.
-    return tuple(value) if type(value) is not Calls and is_list(value) else value
+    if type(value) is not Calls and is_list(value):
+        return tuple(_plain_value(item) for item in value)
+    return value
 
 
 def _sorted(document: Document) -> list[Problem]:

@@ -220,7 +220,7 @@ def _native(value: Any, handler: Callable[[Any], Any]) -> Any:
     return handler(value)
 
 
-class _WordSchema:
+class WordSchema:
     """Describes "this map, or one of some words" to editors."""
 
     def __init__(self, words: tuple[str | bool, ...]) -> None:
@@ -243,9 +243,9 @@ def _switch(value: Any, handler: Callable[[Any], Any]) -> Any:
     return handler(value)
 
 
-Switchable: Final = (WrapValidator(_switch), _WordSchema(("off", "on", False, True)))
+Switchable: Final = (WrapValidator(_switch), WordSchema(("off", "on", False, True)))
 """Metadata that makes a map of the model accept `off` and `on` too."""
-NATIVE: Final = (WrapValidator(_native), _WordSchema(("expect", "forbid")))
+NATIVE: Final = (WrapValidator(_native), WordSchema(("expect", "forbid")))
 """Metadata that makes a map of the model accept two words too."""
 
 _TIME: Final = {

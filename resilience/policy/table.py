@@ -225,13 +225,20 @@ def text_of(key: str, value: Any) -> str:
         return value.value
     if isinstance(value, Calls):
         return f"{value.number} calls"
+    if is_map(value) or is_list(value):
+        return _text_of_many(value)
     if isinstance(value, bool):
         return str(value).lower()
-    if is_list(value):
-        return f"[{', '.join(map(str, value))}]"
     if isinstance(value, float):
         return show(value, digits=12) if key in TIMES else f"{value:.12g}"
     return sizes.show(value) if key in SIZES else str(value)
+
+
+def _text_of_many(value: Mapping[str, object] | Sequence[object]) -> str:
+    if is_map(value):
+        parts = [f"{name}: {text_of('', part)}" for name, part in value.items()]
+        return f"{{{', '.join(parts)}}}"
+    return f"[{', '.join(text_of('', part) for part in value)}]"
 
 
 def _is_idle(node: Node, path: tuple[str, ...], protocol: str) -> bool:
@@ -240,6 +247,8 @@ def _is_idle(node: Node, path: tuple[str, ...], protocol: str) -> bool:
         return protocol != "aws"
     if path == ("owner",):
         return cast("Cell", node["owner"]).value == ""
+    if path in (("failover",), ("fallback",)):
+        return cast("Cell", node[path[0]]).value is Switch.OFF
     if path[0] != "retry_budget" or path[-1] in ("mode", "kind", "retry_budget"):
         return False
     budget = node["retry_budget"]

@@ -7,7 +7,13 @@ no terminal's cursor. No payload is in a record, so none is here.
 import json
 
 from resilience.core.outcome import Outcome
-from resilience.core.record import AttemptEnded, BreakerChanged, CallEnded, Decided
+from resilience.core.record import (
+    AttemptEnded,
+    BreakerChanged,
+    CallEnded,
+    Decided,
+    Diverted,
+)
 from resilience.core.target import Target
 
 
@@ -83,6 +89,17 @@ def of_decided(decided: Decided) -> Fields:
     if decided.message:
         fields["details"] = decided.message
     fields["mode"] = "observe"
+    return fields
+
+
+def of_diverted(diverted: Diverted) -> Fields:
+    """Who was asked for the answer of a call that failed, and what came of it."""
+    fields = _of_target(diverted.call_id, diverted.target)
+    fields["mechanism"] = diverted.mechanism
+    fields["place"] = diverted.place
+    fields["code"] = diverted.code
+    fields["reason"] = diverted.reason
+    fields["elapsed_s"] = diverted.elapsed_s
     return fields
 
 

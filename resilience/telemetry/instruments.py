@@ -43,6 +43,7 @@ class Instruments:
         self.rejected = self._counter(meter, names.REJECTED)
         self.masked_failures = self._counter(meter, names.MASKED_FAILURES)
         self.ambiguous = self._counter(meter, names.AMBIGUOUS)
+        self.diverted = self._counter(meter, names.DIVERTED)
         self.observed = self._counter(meter, names.OBSERVED)
         self.breaker_transitions = self._counter(meter, names.BREAKER_TRANSITIONS)
         self.notices = self._counter(meter, names.NOTICES)

@@ -13,6 +13,7 @@ from resilience.core.record import (
     BreakerChanged,
     CallEnded,
     Decided,
+    Diverted,
     Notice,
     Record,
 )
@@ -53,8 +54,9 @@ class LogSink:
     """Writes records to the standard library's logging. Safe to share between threads.
 
     Levels: failed call WARNING; attempt that is retried, recovered or cancelled call
-    INFO; breaker opened WARNING, other changes INFO; reload failure ERROR; decisions
-    of mode observe INFO where they would change something, else DEBUG.
+    INFO; an answer from elsewhere INFO, none WARNING; breaker opened WARNING, other
+    changes INFO; reload failure ERROR; decisions of mode observe INFO where they would
+    change something, else DEBUG.
 
     A `NullHandler` is added, as for any library: a program that configured no logging
     sees nothing new on its terminal. What a log handler raises is passed on to the
@@ -99,6 +101,8 @@ class LogSink:
                 self._attempt(record)
         elif type(record) is Decided:
             self._decided(record)
+        elif type(record) is Diverted:
+            self._diverted(record)
         elif type(record) is BreakerChanged:
             calm = record.new in CALM
             level = logging.INFO if calm else logging.WARNING
@@ -147,10 +151,16 @@ class LogSink:
         if self._is_said(event, decided, "", decided.decision, level):
             self._write(level, event, fields.of_decided(decided))
 
+    def _diverted(self, diverted: Diverted) -> None:
+        event = f"{diverted.mechanism} to {diverted.place}"
+        level = logging.INFO if diverted.code == "OK" else logging.WARNING
+        if self._is_said(event, diverted, diverted.code, diverted.mechanism, level):
+            self._write(level, event, fields.of_diverted(diverted))
+
     def _is_said(
         self,
         event: str,
-        record: AttemptEnded | CallEnded | Decided,
+        record: AttemptEnded | CallEnded | Decided | Diverted,
         code: str,
         decision: str,
         level: int,

@@ -14,6 +14,7 @@ from resilience.core.record import (
     BreakerChanged,
     CallEnded,
     Decided,
+    Diverted,
     Notice,
     Record,
 )
@@ -109,6 +110,10 @@ class MetricsSink:
                 self._attempt(made, own, record.outcome.code, record.elapsed_s)
             case Decided():
                 self._decided(made, record)
+            case Diverted():
+                own = self._targets.of(record.target)
+                code = self._codes.value(record.code)
+                made.diverted.add(*own, record.mechanism, record.place, code)
             case BreakerChanged():
                 self._breaker(made, record)
             case Notice():

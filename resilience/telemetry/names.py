@@ -46,6 +46,17 @@ RPC_METHOD = "rpc.method"
 """`Method`."""
 RPC_STATUS = "rpc.grpc.status_code"
 """gRPC's number of the status."""
+HTTP_STATUS = "http.response.status_code"
+"""Of an attempt's span of AWS: the status of its answer."""
+RESEND_COUNT = "http.request.resend_count"
+"""Of an attempt's span of AWS: how often its call was sent before, redirects included;
+not set for the first."""
+ERROR_TYPE = "error.type"
+"""Of an attempt's span of AWS that failed: the error's code."""
+AWS_REQUEST_ID = "aws.request_id"
+"""By which AWS's support finds the request."""
+AWS_EXTENDED_REQUEST_ID = "aws.extended_request_id"
+"""The other id that S3 gives (`HostId`)."""
 
 PROTOCOL = "resilience.protocol"
 """`grpc`, `aws` or `app`."""
@@ -61,6 +72,8 @@ REASON = "resilience.reason"
 """Why it was decided so; the words of the log lines."""
 DECISION = "resilience.decision"
 """`return`, `retry`, `hedge`, `fail`, `reject`, ..."""
+PLACE = "resilience.place"
+"""Who was asked instead: a region, or the name of a fallback."""
 MECHANISM = "resilience.mechanism"
 """`breaker`, `retry`, `retry_budget`, `hedging`."""
 MODE = "resilience.mode"
@@ -279,6 +292,13 @@ AMBIGUOUS = Metric(
     "{call}",
     "Failed calls that the server may have executed.",
     (*_OWN, CODE),
+)
+DIVERTED = Metric(
+    "resilience.diverted",
+    "counter",
+    "{call}",
+    "Calls whose answer somebody else was asked for: another region, or a fallback.",
+    (*_OWN, MECHANISM, PLACE, CODE),
 )
 OBSERVED = Metric(
     "resilience.observed",

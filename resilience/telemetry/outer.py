@@ -1,10 +1,11 @@
 """What the context around a call says: traced already, or not to be traced at all.
 
-A span of OpenTelemetry's own gRPC instrumentation is told by what it says of itself; no
-gRPC library is asked.
+A span of OpenTelemetry's own instrumentation, of gRPC or of botocore, is told by what
+it says of itself; no library is asked.
 """
 
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 SCOPE = "opentelemetry.instrumentation.grpc"
 """Who such spans say has made them."""
+AWS_SCOPE = "opentelemetry.instrumentation.botocore"
+"""The same for AWS; services of their own add their name to it."""
 
 _taken: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
@@ -35,6 +38,20 @@ def take(span: "Span", method: str) -> bool:
         return False
     kind = getattr(span, "kind", None)
     if getattr(kind, "name", "") != "CLIENT" or span in _taken:
+        return False
+    _taken.add(span)
+    return True
+
+
+def take_aws(span: "Span", operation: str) -> bool:
+    """The same for a call of AWS's *operation*, which has one such span at most."""
+    scope = getattr(span, "instrumentation_scope", None)
+    if scope is None or not str(scope.name).startswith(AWS_SCOPE):
+        return False
+    attributes: Mapping[str, Any] = getattr(span, "attributes", None) or {}
+    if not span.is_recording() or attributes.get("rpc.method") != operation:
+        return False
+    if span in _taken:
         return False
     _taken.add(span)
     return True

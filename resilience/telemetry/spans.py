@@ -1,7 +1,8 @@
 """The spans of one call: the call's own, one for each attempt, decisions as events.
 
-After gRFC A72. Times, codes and reasons come from records; a span begins when an
-attempt does, for what is sent must name it. Knows no sink and no gRPC library.
+After gRFC A72, for AWS too; attributes are those of each protocol's conventions. Times,
+codes and reasons come from records; a span begins when an attempt does, for what is
+sent must name it. Knows no sink and no client library.
 """
 
 import time
@@ -35,12 +36,13 @@ class CallSpans:
 
     __slots__ = (
         "__weakref__",
+        "_answered_at",
         "_attempts",
-        "_is_ours",
         "_stopped",
         "_target",
         "_tracer",
         "context",
+        "is_ours",
         "makes_attempts",
         "span",
     )
@@ -59,8 +61,10 @@ class CallSpans:
 
         self._tracer = tracer
         self._target = target
-        self._is_ours = outer is None
+        self.is_ours = outer is None
+        """Is the call's span ours, so that nobody else tells the server of it?"""
         self._attempts: dict[int, Span] = {}
+        self._answered_at: int | None = None
         self._stopped = ""
         self.span: Span
         """The call's own: ours, or one that another made for it."""
@@ -81,7 +85,13 @@ class CallSpans:
     # -- attempts ----------------------------------------------------------------
 
     def start_attempt(
-        self, number: int, *, previous: int, is_free: bool, name: str = ""
+        self,
+        number: int,
+        *,
+        previous: int = 0,
+        is_free: bool = False,
+        name: str = "",
+        more: Fields | None = None,
     ) -> "Span":
         """Begin the span of attempt *number*.
 
@@ -90,26 +100,43 @@ class CallSpans:
             previous: attempts before it, free repeats left out.
             is_free: whether it is itself one.
             name: empty: the one that A72 gives.
+            more: its attributes in place of gRPC's.
         """
         from opentelemetry.trace import SpanKind
 
         target = self._target
+        if more is None:
+            more = {
+                names.PREVIOUS_ATTEMPTS: previous,
+                names.TRANSPARENT_RETRY: is_free,
+                names.RPC_SYSTEM: "grpc",
+                names.RPC_SERVICE: target.service,
+                names.RPC_METHOD: target.method,
+            }
         # A72 leaves the kind open. What calls the server is the client's span: service
         # maps pair it with the server's, which is its child.
         made = self._attempts[number] = self._tracer.start_span(
             name or f"Attempt.{_dotted(target)}",
             self.context,
             SpanKind.CLIENT,
-            {
-                names.PREVIOUS_ATTEMPTS: previous,
-                names.TRANSPARENT_RETRY: is_free,
-                names.ATTEMPT: number,
-                names.RPC_SYSTEM: "grpc",
-                names.RPC_SERVICE: target.service,
-                names.RPC_METHOD: target.method,
-            },
+            {names.ATTEMPT: number, **more},
         )
         return made
+
+    @property
+    def attempt(self) -> "Span | None":
+        """The span of the newest attempt under way; None: there is none."""
+        return next(reversed(self._attempts.values()), None)
+
+    def answered(self, found: Fields) -> None:
+        """The attempt has its answer now; records that say what it is worth come later.
+
+        By then a span around the call may have ended.
+        """
+        self._answered_at = time.time_ns()
+        attempt = self.attempt
+        if attempt is not None:
+            attempt.set_attributes(found)
 
     def attempt_ended(self, ended: AttemptEnded) -> None:
         """End the span of the attempt, and note what was decided."""
@@ -132,13 +159,16 @@ class CallSpans:
 
     def _end_attempt(self, number: int, outcome: Outcome) -> None:
         span = self._attempts.pop(number, None)
+        ended_at, self._answered_at = self._answered_at, None
         if span is None:
             return
         status = names.GRPC_STATUS_NUMBERS.get(outcome.code)
-        if status is not None:
+        if status is not None and self._target.protocol == "grpc":
             span.set_attribute(names.RPC_STATUS, status)
+        elif self._target.protocol == "aws" and outcome.kind != "ok":
+            span.set_attribute(names.ERROR_TYPE, outcome.code)
         _set_status(span, outcome)
-        span.end()
+        span.end(ended_at)
 
     # -- the call ----------------------------------------------------------------
 
@@ -183,7 +213,7 @@ class CallSpans:
         if not self.span.is_recording():
             return
         self.span.set_attributes(told)
-        if self._is_ours:
+        if self.is_ours:
             _set_status(self.span, outcome)
             self.span.end()
 
@@ -204,7 +234,16 @@ def _of_outcome(outcome: Outcome) -> Fields:
     }
     if outcome.message:
         found[names.MESSAGE] = outcome.message
+    for name, value in outcome.ids:
+        if name in _IDS:
+            found[_IDS[name]] = value
     return found
+
+
+_IDS = {
+    "request_id": names.AWS_REQUEST_ID,
+    "host_id": names.AWS_EXTENDED_REQUEST_ID,
+}
 
 
 def _set_status(span: "Span", outcome: Outcome) -> None:

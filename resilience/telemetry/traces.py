@@ -31,12 +31,13 @@ MAX_TRACERS = 1000
 
 
 class TraceSink:
-    """Makes spans of gRPC calls, by gRFC A72. Safe to share between threads.
+    """Makes spans of gRPC and AWS calls, by gRFC A72. Safe to share between threads.
 
     One span for each call, a child of it for each attempt; what was decided stands on
     the call's span as events, and the server gets the attempt's span as its parent.
-    Where OpenTelemetry's own gRPC instrumentation stands in the way of a call its spans
-    are used in place of ours; an engine joins them by itself, without this sink.
+    Where OpenTelemetry's own instrumentation of gRPC or botocore stands in the way of a
+    call its spans are used in place of ours; an engine joins them by itself, without
+    this sink.
 
     Without a provider there are no spans of ours; `from_global` asks for the global
     one. `opentelemetry` is imported only when there is something to trace.
@@ -128,16 +129,18 @@ class TraceSink:
 
     def _unsent(self, ended: CallEnded, records: tuple[Record, ...]) -> None:
         """A call that was refused: no attempt of it has begun its span."""
-        if self.is_idle or ended.target.protocol != "grpc":
+        if self.is_idle or ended.target.protocol == "app":
             return
-        if ended.attempts or ended.reason == "cancelled":
+        if ended.outcome.kind == "ok" or ended.attempts or ended.reason == "cancelled":
             return
         from opentelemetry.context import get_current
         from opentelemetry.trace import get_current_span, get_tracer
 
         context, target = get_current(), ended.target
         current = get_current_span(context)
-        outer = current if take(current, target.full_method) else None
+        outer = None
+        if target.protocol == "grpc" and take(current, target.full_method):
+            outer = current  # botocore's instrumentation stands inside, never here
         tracer = self.tracer or self._tracers.get(target)
         if tracer is None and outer is not None:
             tracer = get_tracer(names.METER)

@@ -277,3 +277,31 @@ def cutting_proxy(moto_address):
     made = CuttingProxy(moto_address)
     yield made
     made.close()
+
+
+@pytest.fixture
+def away():
+    """A second region's server."""
+    server = Wire()
+    server.default = (200, {"x-amz-request-id": "there"}, b"")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def rule(away):
+    """A failover to the second region, with one attempt in each."""
+    place = {"region": "eu-west-1", "endpoint_url": away.url}
+    place["rename"] = {"Bucket": {"orders": "orders-eu"}}
+    return {"failover": [place], "retry": {"max_attempts": 1}}
+
+
+@pytest.fixture
+def s3_of(connect, make_engine, rule):
+    """Return a function that makes an S3 client whose reads fail over."""
+
+    def make(operations=None, *, mode="enforce", service="s3", **more):
+        rules = {f"{service}.*": {**rule, **more}, **(operations or {})}
+        return connect(service, make_engine(operations=rules, mode=mode))
+
+    return make

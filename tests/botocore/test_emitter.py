@@ -1,11 +1,16 @@
 """What is private in botocore and relied on: pinned here for every version."""
 
+import copy
+
+import botocore
 import pytest
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.retries.adaptive import ClientRateLimiter
+from packaging.version import Version
 
 from resilience.botocore.emitter import Slots, UnknownEmitter
 from resilience.botocore.guard import guard_of
+from resilience.botocore.timeouts import PER_REQUEST, bound_connecting
 
 
 def handlers(events, name):
@@ -61,6 +66,25 @@ def test_an_unknown_inside_is_said():
         Slots(object())
 
 
+def test_an_unknown_memory_is_said(events):
+    """An emitter that remembers found handlers elsewhere could go by old ones."""
+    del events._emitter._lookup_cache
+
+    with pytest.raises(UnknownEmitter):
+        Slots(events)
+
+
+def test_copies_keep_their_ids(events):
+    """A wrapper in one copy of an emitter does not show in the others."""
+    first, second = [lambda n=n, **_: n for n in range(2)]
+    events.register("e.s3", first, unique_id="one")
+    copied = copy.copy(events)
+    Slots(copied).replace("e.s3", first, second)
+
+    assert first is Slots(events).named("one")
+    assert second is Slots(copied).named("one")
+
+
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
 @pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
 def test_the_place_of_botocores_handler(service, mode, connect, make_engine):
@@ -93,9 +117,15 @@ def test_disabled_native_retries(wire, connect, make_engine):
 
 
 def test_per_request_timeouts_are_botocores_own(connect):
-    """The context key and the inner method that bound one request exist."""
+    """The context key and the inner method that bound one request exist: 1.43.68."""
     client = connect("sqs")
     session = client._endpoint.http_session
+
+    assert PER_REQUEST == (Version("1.43.68") <= Version(botocore.__version__))
+
+    if not PER_REQUEST:
+        assert not bound_connecting(client)
+        return
 
     class Request:
         context = {"read_timeout": 3}  # noqa: RUF012 - a fake

@@ -71,7 +71,7 @@ def test_throttling_codes(code):
         (400, "ValidationException", "application", "yes"),
         (403, "AccessDenied", "application", "yes"),
         (404, "NoSuchKey", "application", "yes"),
-        (409, "OperationAborted", "application", "yes"),
+        (409, "OperationAborted", "application", "no"),
         (412, "PreconditionFailed", "application", "yes"),
         (501, "NotImplemented", "application", "yes"),
         (304, "", "application", "yes"),
@@ -97,12 +97,16 @@ def test_modelled_errors():
     ]
 
 
-def test_modelled_transient_error():
-    """An error that its model marks as retryable, not throttling, is transient."""
+def test_modelled_client_error():
+    """A client's error that its model marks as retryable is repeated, no failure."""
     operation = model("accessanalyzer", "CheckAccessNotGranted")
     found = from_response(answer(422, "UnprocessableEntityException"), operation)
 
-    assert ("transport", "maybe") == (found.kind, found.reached)
+    assert ("application", "maybe", True) == (
+        found.kind,
+        found.reached,
+        found.retryable,
+    )
 
 
 def test_idp_communication_error():
@@ -111,12 +115,13 @@ def test_idp_communication_error():
     here = from_response(answer(400, "IDPCommunicationError"), sts)
     elsewhere = from_response(answer(400, "IDPCommunicationError"))
 
-    assert ("transport", "no") == (here.kind, here.reached)
-    assert "application" == elsewhere.kind
+    assert ("application", "no", True) == (here.kind, here.reached, here.retryable)
+    assert ("application", False) == (elsewhere.kind, elsewhere.retryable)
 
 
-LATER = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-PAST = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
+LATER, PAST = "in an hour", "an hour ago"
+HOURS = {LATER: 1, PAST: -1}
+"""What stands for a date that is made when a test runs."""
 
 
 @pytest.mark.parametrize(
@@ -140,11 +145,15 @@ PAST = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
 )
 def test_waits_that_are_asked_for(headers, members, wait, form):
     """Each of AWS's three ways to ask for a wait is understood; nonsense is not."""
+    text = headers.get("retry-after")
+    if text in HOURS:
+        date = datetime.now(UTC) + timedelta(hours=HOURS[text])
+        headers = {"retry-after": format_datetime(date, usegmt=True)}
     found = from_response(answer(503, "", headers, **members))
 
     assert form == found.pushback_form
     assert wait == (
-        None if found.pushback_s is None else pytest.approx(found.pushback_s, abs=120)
+        None if found.pushback_s is None else pytest.approx(found.pushback_s, abs=30)
     )
 
 

@@ -9,7 +9,7 @@ from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
 
 import resilience
-from resilience.botocore.conditions_s3 import _Uploads
+from resilience.botocore.conditions_uploads import Uploads, named
 from resilience.botocore.intents import fingerprint, identity
 
 
@@ -255,11 +255,27 @@ def test_claims_are_bounded(ec2, monkeypatch):
         ec2.run_instances(MinCount=1, MaxCount=2)
 
 
-def test_ids_of_uploads_are_bounded(monkeypatch):
+def test_ids_of_uploads_are_bounded():
     """What this process began longest ago is forgotten."""
-    uploads = _Uploads()
-    monkeypatch.setattr(uploads, "most", 2)
+    uploads = Uploads(most=2)
     for name in "abc":
         uploads.keep(name, f"id of {name}")
 
     assert [None, "id of b", "id of c"] == [uploads.find(name) for name in "abc"]
+
+
+def test_uploads_are_named():
+    """The newest three of the key itself; what a server says is made harmless."""
+    begun = [dt.datetime(2026, 11, day, tzinfo=dt.UTC) for day in (1, 4, 2, 3)]
+    listed = [{"Key": "1", "UploadId": f"u{at.day}", "Initiated": at} for at in begun]
+    other = {"Key": "11", "UploadId": "other", "Initiated": begun[0]}
+
+    text = named("1", {"Uploads": [*listed, other]})
+    bad = named("1", {"Uploads": [{"Key": "1", "UploadId": "a\nb\x1b[2J"}]})
+    assert ["u4", "u3", "u2"] == [
+        u for u in text.split() if u.startswith("u") and u[1:].isdigit()
+    ]
+    assert text.endswith(", ...")
+    assert "other" not in text
+    assert bad.isprintable()
+    assert "no upload" in named("1", {})

@@ -1,5 +1,6 @@
 """Who owns the retries: counted at the server, in every retry mode."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -179,6 +180,79 @@ def test_foreign_handlers_are_named(connect, make_engine, session, caplog):
     warnings = [r for r in caplog.records if "needs-retry" in r.getMessage()]
     assert 1 == len(warnings)
     assert "mine" in resilience.botocore.owner_of(first)
+
+
+def test_wrappers_of_calls_are_named(wire, connect, make_engine, monkeypatch, sink):
+    """What is put around calls, on a client or a class, is named: it may repeat."""
+    from botocore.client import BaseClient
+
+    client = connect("sqs", make_engine())
+    assert () == resilience.botocore.strangers(client)
+
+    native = BaseClient._make_api_call
+
+    @functools.wraps(native)
+    def around_all(self, name, params):
+        return native(self, name, params)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", around_all)
+    inner = client._make_api_call
+
+    def around_one(name, params):
+        return inner(name, params)
+
+    client._make_api_call = around_one
+    client.list_queues()
+
+    one, all_of_them = resilience.botocore.strangers(client)
+    assert "test_owner" in one
+    assert "around_one wraps _make_api_call" in one
+    assert "around_all wraps _make_api_call" in all_of_them
+    assert "around_all" in resilience.botocore.owner_of(client)
+    codes = [notice.code for notice in sink.of("Notice")]
+    assert 1 == codes.count("foreign-retry-handlers")
+
+
+def test_tracers_and_mocks_are_no_strangers(connect, monkeypatch):
+    """Known libraries that look at calls are not warned of."""
+    from unittest import mock
+
+    client = connect("sqs")
+    code = compile("def traced(self, name, params): ...", "t", "exec")
+    place = {"__name__": "opentelemetry.instrumentation.botocore"}
+    exec(code, place)
+    for found in (place["traced"], mock.MagicMock()):
+        monkeypatch.setattr("botocore.client.BaseClient._make_api_call", found)
+
+        assert () == resilience.botocore.strangers(client)
+
+
+def test_attempts_of_the_clients_own(connect, make_engine):
+    """A number that somebody configured is shown, and that it keeps still."""
+    client = connect("sqs", make_engine(), retries={"total_max_attempts": 9})
+
+    text = resilience.botocore.owner_of(client)
+
+    assert text.endswith("botocore (standard mode, 9 attempts) keeps still")
+
+
+def test_a_second_handler_of_botocores(wire, connect, make_engine, monkeypatch, sink):
+    """Who registers one more of botocore's retry handlers has what he has natively."""
+    from botocore.retries import standard
+
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    client = connect("sqs", make_engine(), retries={"total_max_attempts": 2})
+    events = client.meta.events
+    events.unregister("needs-retry.sqs", unique_id="retry-config-sqs")
+    handler = standard.register_retry_handler(client, max_attempts=2)
+    events.unregister("needs-retry.sqs", unique_id="retry-config-sqs")
+    events.register("needs-retry.*.*", handler.needs_retry)
+    wire.plans = [500] * 9
+    with pytest.raises(ClientError):
+        client.list_queues()
+
+    assert 2 == wire.count
+    assert ["not-protected"] == [n.code for n in sink.of("Notice")][1:]
 
 
 def test_resend_by_a_foreign_handler_is_protected_too(wire, connect, make_engine):

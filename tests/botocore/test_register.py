@@ -118,15 +118,6 @@ def test_unregistering_twice_is_harmless(session):
     resilience.botocore.unregister(session)
 
 
-def test_aiobotocore_is_refused_plainly(make_engine):
-    """An aiobotocore session is told that it is not supported yet."""
-    aio = type("AioSession", (botocore.session.Session,), {})
-    aio.__module__ = "aiobotocore.session"
-
-    with pytest.raises(TypeError, match="aiobotocore is not supported in this release"):
-        resilience.botocore.register(aio(), make_engine())
-
-
 def test_anything_else_is_refused(make_engine):
     """A wrong argument is named, with what would be right."""
     with pytest.raises(TypeError, match="cannot register on dict"):

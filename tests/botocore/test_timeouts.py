@@ -18,7 +18,7 @@ def limits(client):
     """Return a list that fills with the read timeout of each request, or None."""
     found = []
     client.meta.events.register_last(
-        "before-send",
+        "request-created",  # the request of `before-send` has a context since 1.43.68
         lambda request, **_: found.append(request.context.get("read_timeout")),
     )
     return found

@@ -117,7 +117,7 @@ def test_no_timeout_is_made_up(wire, connect, make_engine):
     client = connect("sqs", make_engine())
     seen = []
     client.meta.events.register(
-        "before-send", lambda request, **_: seen.append(dict(request.context))
+        "request-created", lambda request, **_: seen.append(dict(request.context))
     )
 
     client.list_queues()

@@ -1,10 +1,12 @@
 """Bodies through cuts and stalls: whole, bounded, nothing left behind; and their cost.
 
     python aws_bodies.py [--mebibytes 64] [--cuts 50] [--pairs 15] [--short] [--no-cost]
+                         [--asyncio]
 
 Downloads and uploads run against moto's server (a process of its own) through a proxy
 that cuts and stalls; the cost is measured against a stand-in that is quicker than any
-client, in interleaved pairs. Exit code 1 when something does not hold.
+client, in interleaved pairs. Exit code 1 when something does not hold. With
+`--asyncio` only downloads run, by aiobotocore, which must be installed.
 """
 
 import argparse
@@ -119,14 +121,17 @@ def resident(line, *, renew=False):
     return int(status.partition(f"{line}:")[2].split()[0])
 
 
-def downloads(behind, data, cuts, seed, policy):
+WAYS = (by_chunks, at_once, by_download_file)
+
+
+def downloads(behind, data, cuts, seed, policy, *, ways=WAYS, connect=client_of):
     """Each way of reading, through the cuts; problems found."""
     problems = []
     expected = hashlib.sha256(data).hexdigest()
     engine = resilience.PolicyEngine.from_text(policy)
-    for read in (by_chunks, at_once, by_download_file):
+    for read in ways:
         proxy = CuttingProxy(behind, Cuts(random.Random(seed), len(data), cuts))
-        client = client_of(proxy.url, engine)
+        client = connect(proxy.url, engine)
         before = resident("VmRSS", renew=True)
         began, found = time.monotonic(), hashlib.sha256()
         read(client, found)
@@ -147,7 +152,8 @@ def downloads(behind, data, cuts, seed, policy):
             problems.append(f"{read.__name__}: another sha256")
         if again > most:
             problems.append(f"{read.__name__}: received too much twice")
-        allowed = 24 + (read is not by_chunks) * 1.25 * len(data) / MIB
+        in_memory = "chunks" not in read.__name__
+        allowed = 24 + in_memory * 1.25 * len(data) / MIB
         if grew > allowed:
             problems.append(f"{read.__name__}: memory grew by {grew:.0f} MiB")
         if len(kinds) < min(cuts, 9):
@@ -315,6 +321,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--short", action="store_true", help="8 MiB, 9 cuts")
     parser.add_argument("--no-cost", action="store_true")
+    parser.add_argument("--asyncio", action="store_true")
     given = parser.parse_args()
     size, cuts, rounds = given.mebibytes, given.cuts, given.rounds
     policy = POLICY.format(silence=400 if given.short else 1000)
@@ -329,13 +336,19 @@ def main():
         direct = client_of(f"http://{host}:{port}")
         direct.create_bucket(Bucket="bkt")
         direct.put_object(Bucket="bkt", Key="k", Body=data)
-        problems = downloads(behind, data, cuts, given.seed, policy)
-        problems += uploads(behind, data, rounds, given.seed, policy)
-        late = 3 if given.short else 10
-        problems += uploads_out_of_time(behind, late, given.seed, policy)
+        if given.asyncio:
+            import aws_bodies_aio as aio
+
+            more = {"ways": aio.WAYS, "connect": aio.client_of}
+            problems = downloads(behind, data, cuts, given.seed, policy, **more)
+        else:
+            problems = downloads(behind, data, cuts, given.seed, policy)
+            problems += uploads(behind, data, rounds, given.seed, policy)
+            late = 3 if given.short else 10
+            problems += uploads_out_of_time(behind, late, given.seed, policy)
         moto.stdin.close()
         moto.terminate()
-    if not given.no_cost:
+    if not (given.no_cost or given.asyncio):
         problems += cost(size, given.pairs)
     for problem in problems:
         print("PROBLEM:", problem)

@@ -96,9 +96,19 @@ def serve(connection):
                 with scope:
                     answer = write(CLIENTS, kind, name, extra)
             except Exception as error:  # noqa: BLE001 - any exception is a result here
-                report = resilience.report(error)
-                ambiguous = report is not None and report.ambiguous
-                connection.send(("error", ambiguous, f"{error!r} {report}"))
+                connection.send(failed(error))
             else:
-                shown = {k: answer.get(k) for k in ("ETag", "VersionId", "MessageId")}
-                connection.send(("ok", False, shown))
+                connection.send(done(answer))
+
+
+def failed(error):
+    """What is told of a write that raised *error*."""
+    report = resilience.report(error)
+    ambiguous = report is not None and report.ambiguous
+    return "error", ambiguous, f"{error!r} {report}"
+
+
+def done(answer):
+    """What is told of a write that succeeded with *answer*."""
+    shown = {k: answer.get(k) for k in ("ETag", "VersionId", "MessageId")}
+    return "ok", False, shown

@@ -1,6 +1,6 @@
 """Writes under faults: how many were done twice, lost, or failed falsely.
 
-    python aws_rounds.py [--rounds 1000] [--seed 1]
+    python aws_rounds.py [--rounds 1000] [--seed 1] [--asyncio]
 
 Each round is one logical write through a proxy that plays a random row of faults
 before, during and after the write, kills the caller included. Who makes a keyed write
@@ -12,6 +12,8 @@ the server is asked what is there.
 - a false failure: the effect is there, and the error does not say that it may be.
   Where a write can be looked for (S3, DynamoDB) any error is one, `ambiguous` or not;
   a message to a queue cannot, so its last error may say `ambiguous`.
+
+With `--asyncio` the callers are clients of aiobotocore, which must be installed.
 
 Exit code 1 when there is any.
 """
@@ -71,14 +73,15 @@ def _is_open(told):
 class Caller:
     """The process that makes the writes; a new one when it was killed."""
 
-    def __init__(self, context):
+    def __init__(self, context, serve):
         self._context = context
+        self._serve = serve
         self._start()
 
     def _start(self):
         self._mine, theirs = self._context.Pipe()
         self._process = self._context.Process(
-            target=aws_caller.serve, args=(theirs,), daemon=True
+            target=self._serve, args=(theirs,), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -99,7 +102,7 @@ class Caller:
 
 
 class Rounds:
-    def __init__(self, seed):
+    def __init__(self, seed, serve=aws_caller.serve):
         self._random = random.Random(seed)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         server = moto.server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -109,9 +112,11 @@ class Rounds:
         self._bare = aws_caller.make_clients(f"http://{host}:{port}", protected=False)
         self._prepare()
         os.environ["ROUNDS_URL"] = self._proxy.url
+        # The fork server imports what it preloads by this path, not by ours.
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["aws_caller"])
-        self._caller = Caller(context)
+        context.set_forkserver_preload([serve.__module__])
+        self._caller = Caller(context, serve)
         self._proxy.kill = self._caller.kill
         self.counts = collections.Counter()
         self.problems = []
@@ -258,8 +263,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--asyncio", action="store_true")
     given = parser.parse_args()
-    rounds = Rounds(given.seed)
+    serve = aws_caller.serve
+    if given.asyncio:
+        import aws_caller_aio
+
+        serve = aws_caller_aio.serve
+    rounds = Rounds(given.seed, serve)
     began = time.monotonic()
     for number in range(given.rounds):
         rounds.run(number)

@@ -44,6 +44,17 @@ def test_the_table(kind, reached, idempotency, listed) -> None:
     assert expected(kind, reached, idempotency, listed) == found
 
 
+@pytest.mark.parametrize("reached", ["no", "maybe", "yes"])
+@pytest.mark.parametrize("idempotency", [*IDEMPOTENT, "none"])
+def test_an_answer_that_says_so_itself(idempotency, reached) -> None:
+    """A conflict that passes is repeated like a listed code, and stays an answer."""
+    outcome = Outcome("CONFLICT", "application", reached, retryable=True)
+    found = verdict(outcome, retry(retry_on=frozenset()), idempotency)
+
+    assert expected("application", reached, idempotency, listed=True) == found
+    assert "success" == evidence(outcome)
+
+
 @pytest.mark.parametrize("idempotency", [*IDEMPOTENT, "none"])
 def test_unprocessed_work_is_repeated_for_free(idempotency) -> None:
     """What the peer proves not to have touched is repeated at once, whatever it is."""

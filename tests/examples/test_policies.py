@@ -12,10 +12,10 @@ POLICIES = sorted(FOLDER.glob("*.yaml"))
 
 
 def test_the_policies_are_there():
-    """The four policies that the documentation names are published."""
+    """The policies that the documentation names are published."""
     names = {path.stem for path in POLICIES}
 
-    assert {"checkout", "demo-aws", "demo-grpc", "etcd"} <= names
+    assert {"aws-envoy", "checkout", "demo-aws", "demo-grpc", "etcd"} <= names
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)

@@ -13,6 +13,7 @@ import pytest
 
 import resilience
 import resilience.grpc
+from resilience.grpc.aio import flight as flights
 from resilience.grpc.aio.ends import End
 
 
@@ -23,6 +24,14 @@ def _end(requests, context):
     if dict(context.invocation_metadata()).get("fails"):
         context.abort(grpc.StatusCode.DATA_LOSS, "planned")
     return iter(())
+
+
+def _said(code, details):
+    empty = grpc.aio.Metadata()
+    return End(code, details, empty, "", empty)
+
+
+WRITE_FAILED = _said(grpc.StatusCode.INTERNAL, "Internal error from Core")
 
 
 @pytest.fixture
@@ -73,10 +82,42 @@ async def test_a_failed_write_before_the_status_is_waited_out(channel):
     call = channel.stream_stream("/shop.Cart/Chat")()
     await call.write(b"a")
     assert await call.read() == b"a"
-    flight, empty = call._flight, grpc.aio.Metadata()
-    said = End(grpc.StatusCode.INTERNAL, "Internal error from Core", empty, "", empty)
-    flight._has_ended(flight.number, flight.native, said)
+    flight = call._flight
+    flight._has_ended(flight.number, flight.native, WRITE_FAILED)
     assert not call.done()
     await call.done_writing()
     assert await call.read() is grpc.aio.EOF
     assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_a_failed_write_after_the_status_is_no_news(channel):
+    """Older grpcio tells of it once more: nothing is waited for, the status stays."""
+    call = channel.stream_stream("/shop.Cart/Chat")()
+    await call.write(b"a")
+    assert await call.read() == b"a"
+    flight, real = call._flight, _said(grpc.StatusCode.UNAVAILABLE, "scripted")
+    flight._readers = 1  # who waits for a message has the end kept back
+    flight._has_ended(flight.number, flight.native, real)
+    flight._has_ended(flight.number, flight.native, WRITE_FAILED)
+    assert flight._real_end is None
+    assert flight._kept_back == (flight.number, real)
+    call.cancel()
+
+
+async def test_nobody_waits_for_the_status_of_what_is_over(channel, monkeypatch):
+    """The wait for a real status ends with its attempt."""
+    monkeypatch.setattr(flights, "_STATUS_WAIT_S", 60)
+    call = channel.stream_stream("/shop.Cart/Chat")()
+    await call.write(b"a")
+    assert await call.read() == b"a"
+    flight = call._flight
+    monkeypatch.setattr(flights, "end_of", _premature)
+    flight._has_ended(flight.number, flight.native, WRITE_FAILED)
+    waiting = flight._real_end
+    call.cancel()
+    await asyncio.wait_for(waiting, 5)
+    assert call.cancelled()
+
+
+async def _premature(native):
+    return WRITE_FAILED

@@ -139,7 +139,7 @@ def test_retry_exceeds_buffer_size_in_delay(
 def test_retry_per_attempt_recv_timeout(make_client, attempts, arity, style):
     """A silent attempt is cancelled in time, and others follow it."""
     attempts.script = [silent, failing()]
-    client = make_client(style, "attempt_timeout: 100ms")
+    client = make_client(style, "attempt_timeout: 200ms")
     assert ([b"a"], "OK") == client.call(arity, b"a")[:2]
     assert attempts.seen[0].left.wait(WAIT_S)
     assert len(attempts.seen) == 3

@@ -3,8 +3,9 @@
 import pytest
 
 from resilience.policy import foreign
+from resilience.policy.elsewhere import FailoverRegion
 from resilience.policy.mechanisms import Breaker, Hedging, Limiter, Retry, RetryBudget
-from resilience.policy.model import AppSection, GrpcSection, Overlay, Rule
+from resilience.policy.model import AppSection, AwsRule, GrpcSection, Overlay, Rule
 from resilience.policy.transport import Channel, Keepalive, Reconnect
 
 
@@ -36,7 +37,7 @@ def test_unknown_word():
 def test_every_hint_names_a_key():
     """Each word in the table leads to a key that exists."""
     rules = (Retry, RetryBudget, Breaker, Limiter, Hedging, Rule, Overlay)
-    parts = (*rules, Channel, Keepalive, Reconnect)
+    parts = (*rules, Channel, Keepalive, Reconnect, AwsRule, FailoverRegion)
     known = {
         key for part in (*parts, GrpcSection, AppSection) for key in part.model_fields
     }

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from resilience.core.backoff import Backoff
 from resilience.core.breaker import Permit, Refusal
+from resilience.core.budget import SLICES, make_budget
 from resilience.core.classic import MIN_PAUSE_S
 from resilience.core.classic import ClassicBreaker as Breaker
-from resilience.core.budget import SLICES, make_budget
 from tests.core.policies import RESET, THROTTLED, TIMEOUT, backoff, budget
 from tests.properties.worlds import QUICK, breakers
 

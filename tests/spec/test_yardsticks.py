@@ -11,8 +11,8 @@ import pytest
 
 from resilience.core.backoff import Backoff, with_pushback
 from resilience.core.breaker import Permit
-from resilience.core.classic import ClassicBreaker as Breaker
 from resilience.core.budget import make_budget
+from resilience.core.classic import ClassicBreaker as Breaker
 from resilience.core.outcome import Outcome
 from resilience.core.window import TimeWindow
 from tests.core.policies import (

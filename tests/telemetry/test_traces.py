@@ -59,10 +59,10 @@ def test_ambiguous_calls_are_marked(records):
     assert sent.attributes[names.IS_AMBIGUOUS] is True
 
 
-def test_other_protocols_have_no_spans(records):
-    """Refused AWS calls and functions make no span: theirs begin elsewhere."""
+def test_functions_have_no_spans(records):
+    """Refused calls of plain functions make no span."""
     sink, exporter = traced()
-    target = Target(protocol="aws", name="s3", service="s3", method="PutObject")
+    target = Target(protocol="app", name="rates", service="rates", method="quote")
     refused = Outcome("UNAVAILABLE", "local", "no")
     sink.emit(records.call(refused, target=target, attempts=0, reason="breaker-open"))
 

@@ -12,6 +12,7 @@ import grpc.aio
 from resilience.core.event import AttemptDone
 from resilience.core.outcome import OK, Outcome
 from resilience.grpc.extract import EMPTY
+from resilience.grpc.fallback import aanswer
 
 from .across import AcrossAttempts
 from .outer import OuterCall
@@ -48,7 +49,10 @@ def deserializer(given: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
 class UnaryResponse(OuterCall):
     """A call that is awaited for one answer. Owned by one event loop."""
 
+    asked: Any = None
+    """The request message, for a fallback; None: there is none, or it is streamed."""
     _response: Any = None
+    _answering: asyncio.Task[Any] | None = None
     _reading: asyncio.Future[Any] | None = None
 
     def _attend(self, native: Any) -> None:
@@ -143,8 +147,17 @@ class UnaryResponse(OuterCall):
         if self._locally_cancelled:
             raise asyncio.CancelledError
         if self.error is not None:
-            raise self.error
+            if not self._sending.binding.policy.fallback:
+                raise self.error
+            return (yield from self._fall_back(self.error).__await__())
         return self._response
+
+    def _fall_back(self, error: Exception) -> asyncio.Task[Any]:
+        """The fallback's answer: asked for once, however often the call is awaited."""
+        if self._answering is None:
+            work = aanswer(self._sending, self._call, error, self.asked)
+            self._answering = self._calls.loop.create_task(work)
+        return self._answering
 
 
 class UnaryUnaryCall(UnaryResponse, grpc.aio.UnaryUnaryCall):

@@ -81,6 +81,7 @@ class UnaryUnaryMultiCallable(_Method, grpc.aio.UnaryUnaryMultiCallable):
             facts = route.plain
             if not is_plain:
                 facts, served = route.facts(None), waiting_caller()
+        asked = request
         # Bytes do not change; whatever else may is serialised once, for all attempts.
         if type(request) is not bytes and may_repeat(binding):
             request = self._holding.hold(request)
@@ -88,6 +89,8 @@ class UnaryUnaryMultiCallable(_Method, grpc.aio.UnaryUnaryMultiCallable):
         call = engine.new_call(binding, facts)
         kind = HedgedUnaryUnaryCall if type(call) is HedgedCall else UnaryUnaryCall
         made = kind(call, sending, self._calls)
+        if binding.policy.fallback:
+            made.asked = asked
         made.begin()
         if served is not None:
             served.adopt(made, self._calls.loop)
