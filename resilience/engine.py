@@ -18,9 +18,10 @@ from typing import Any, Self, TypeVar
 from resilience import functions, policy
 from resilience.clock import Clock, asleep
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
-from resilience.core import hedged
+from resilience.core import hedged, limited
 from resilience.core.binding import Binding, bind
 from resilience.core.call import Call
+from resilience.core.draws import Draws
 from resilience.core.record import Mode, Notice, Record
 from resilience.core.scope import MakeRows, Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
@@ -76,6 +77,11 @@ class PolicyEngine:
         self.asleep: Callable[[float], Awaitable[None]] = (
             asleep if clock is None else clock.asleep
         )
+        self.wait: Callable[[threading.Event, float], object] = (
+            threading.Event.wait
+            if clock is None
+            else lambda _, seconds: clock.sleep(seconds)
+        )
         self.epoch = 0
         """Rises when bindings must be made anew."""
         self.loaded_at = time.time()
@@ -87,8 +93,7 @@ class PolicyEngine:
         """Registers a function that a policy names: `engine.fallback(name, fn)`."""
         self._bindings: dict[Target, Binding] = {}
         self._sharing = Sharing(rows, self.now, self._renew_bindings)
-        shared = self._sharing.rows, self._sharing.processes
-        self._scopes = Scopes(max_scopes, self._renew_bindings, *shared)
+        self._scopes = Scopes(max_scopes, self._renew_bindings, self._sharing.rows)
         self._timer: Timer | None = None
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")
@@ -243,9 +248,12 @@ class PolicyEngine:
     def new_call(self, binding: Binding, facts: Facts = NO_FACTS) -> Call:
         """A call that is about to arrive; one driver owns it."""
         call_id = (self._prefix, next(self._numbers))
-        if binding.hedging is not None:
-            return hedged.new_call(binding, facts, call_id, self._random)
-        return Call(binding, facts, call_id, self._random)
+        rng = Draws(self._random) if self.fanout.wants_draws else self._random
+        if binding.is_plain:
+            return Call(binding, facts, call_id, rng)
+        if binding.limiter is not None:
+            return limited.new_call(binding, facts, call_id, rng)
+        return hedged.new_call(binding, facts, call_id, rng)
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; what a sink raises is counted, never passed on."""
@@ -299,7 +307,7 @@ class PolicyEngine:
             return fn(functions.Attempt(1, timeout))
         if binding.hedging_acts:
             functions.say_unhedged(self, name)
-        call = self.new_call(binding, functions.facts(idempotency, timeout))
+        call = self.new_call(binding, functions.facts(binding, idempotency, timeout))
         return functions.run(call, fn, self, timeout, binding.policy.fallback)
 
     async def acall(
@@ -315,7 +323,7 @@ class PolicyEngine:
         binding = self.bind(target)
         if binding.mode == "bypass":
             return await fn(functions.Attempt(1, timeout))
-        facts = functions.facts(idempotency, timeout, can_hedge=True)
+        facts = functions.facts(binding, idempotency, timeout, can_hedge=True)
         call = self.new_call(binding, facts)
         fallback = binding.policy.fallback
         return await functions.arun(call, fn, self, timeout, fallback)

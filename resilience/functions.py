@@ -19,6 +19,7 @@ from resilience.context import (
     deadline,
     inbound,
 )
+from resilience.core.binding import Binding
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
 from resilience.core.hedged import HedgedCall
@@ -87,7 +88,11 @@ def parse(name: str) -> Target:
 
 
 def facts(
-    idempotency: Idempotency, timeout: float | None, *, can_hedge: bool = False
+    binding: Binding,
+    idempotency: Idempotency,
+    timeout: float | None,
+    *,
+    can_hedge: bool = False,
 ) -> Facts:
     """The facts of a call made here and now, in the caller's context."""
     ambient, criticality = ambient_deadline(), ambient_criticality.get()
@@ -103,6 +108,9 @@ def facts(
         criticality=criticality,
         previous_attempts=0 if served.has_ended else served.previous_attempts,
         can_hedge=can_hedge,
+        level=served.level,
+        passes_level=served.passes_level,
+        is_probe=served.probes(binding.scope.key),
     )
 
 
@@ -220,7 +228,7 @@ async def arun(
         result.error = None
         return OK
 
-    if type(call) is HedgedCall:
+    if isinstance(call, HedgedCall):
         finish = await aio_hedged.run(call, attempt, host)
     else:
         finish = await aio.run(call, attempt, host)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 
+MOST_PROBED = 16
+"""Scopes that the mark of one probe lets calls through to, each once."""
 RESERVE_S = 0.005
 RESERVE_RATIO = 0.01
 """Of what the caller allows, this much is kept back from outgoing calls: their answer
@@ -47,10 +49,14 @@ class Inbound:
         "__weakref__",
         "_calls",
         "_left",
+        "_level",
         "_lock",
+        "_probed",
         "call_id",
         "deadline_at",
         "has_ended",
+        "is_probe",
+        "passes_level",
         "previous_attempts",
     )
 
@@ -60,6 +66,8 @@ class Inbound:
         deadline_at: float | None = None,
         previous_attempts: int = 0,
         call_id: str = "",
+        level: float | None = None,
+        is_probe: bool = False,
     ) -> None:
         self.deadline_at = deadline_at
         """When outgoing calls must have ended, monotonic, the reserve taken off; None:
@@ -68,6 +76,12 @@ class Inbound:
         """How many attempts were made before this one, here and above."""
         self.call_id = call_id
         """What both ends log."""
+        self.passes_level = level is not None
+        """Was *level* sent by a trusted caller, to be told to those below?"""
+        self.is_probe = is_probe
+        """A trusted caller's breaker has let it through to see how things are."""
+        self._level = level
+        self._probed: set[str] | None = None
         self.has_ended = False
         """The handler has finished: what goes on now is nobody's call any more."""
         self._lock = threading.Lock()
@@ -78,6 +92,35 @@ class Inbound:
     def has_left(self) -> bool:
         """The caller cancelled, or is gone, before the handler had finished."""
         return self._left is not None and self._left.is_set()
+
+    @property
+    def level(self) -> float | None:
+        """The place inside its class that all calls made for it share: 0.0 to below 1.0.
+
+        Where the caller sent none it is taken from the call's own random id. None:
+        there is no such id, and calls draw their own.
+        """
+        if self._level is None and self.call_id:
+            with suppress(ValueError):
+                self._level = int(self.call_id[:8], 16) / 2**32
+        return self._level
+
+    def probes(self, scope: str) -> bool:
+        """May a call to *scope* go as part of the probe that this one is?
+
+        Once for each scope: a mark lets through what it was given for, and no loop of
+        calls.
+        """
+        if not self.is_probe or self.has_ended:
+            return False
+        with self._lock:
+            probed = self._probed
+            if probed is None:
+                probed = self._probed = set()
+            if scope in probed or len(probed) >= MOST_PROBED:
+                return False
+            probed.add(scope)
+            return True
 
     def adopt(self, call: Cancellable, loop: Loop | None = None) -> None:
         """Have the outgoing *call* cancelled when our caller leaves, or if he has.

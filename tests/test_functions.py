@@ -150,7 +150,7 @@ def test_the_call_we_serve(make, clock):
         script = Script([ConnectionResetError()] * 3, clock=clock)
         with pytest.raises(ConnectionResetError):
             engine.call(NAME, script.run)
-        made = facts("safe", None)
+        made = facts(engine.bind(parse(NAME)), "safe", None)
 
     assert len(script.started) == 1  # two were made above
     assert [("inbound", 5.0)] == [
@@ -161,10 +161,11 @@ def test_the_call_we_serve(make, clock):
 
 def test_a_call_that_was_served(make, clock):
     """What a handler left running when it ended is bound by nothing of its caller."""
+    binding = make().bind(parse(NAME))
     served = Inbound(deadline_at=clock.now() + 5.0, previous_attempts=2)
     served.end()
     with context.serving(served):
-        made = facts("safe", None)
+        made = facts(binding, "safe", None)
 
     assert (made.deadline_at, made.inbound_at, made.previous_attempts) == (
         None,

@@ -15,6 +15,7 @@ from resilience.core.outcome import OK, Outcome
 from resilience.core.target import Facts
 from resilience.drivers.blocking import drive
 from resilience.drivers.host import Answer, HostLoop
+from resilience.drivers.waiting import block
 from resilience.report import attach, of_call
 
 from .emitter import Handler
@@ -145,7 +146,11 @@ class Flight:
 
     async def _pause(self, seconds: float) -> None:
         """Wait as the engine says."""
-        self._bound.engine.sleep(seconds)
+        engine, waiter = self._bound.engine, self._call.waiter
+        if waiter is None:
+            engine.sleep(seconds)
+        else:
+            block(waiter, seconds, engine)
 
     async def _host_pause(self, seconds: float, event: dict[str, Any]) -> None:
         """Wait as botocore would."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from resilience.context import ambient_key, deadline_at
+from resilience.drilling import live_drill
 
 from .conditions import can_carry
 from .emitter import Handler, UnknownEmitter
@@ -355,9 +356,19 @@ def guard_of(
             found = vars(client).get(ATTRIBUTE)
             if found is None:
                 found = kind(client, registration)
+                _drill(found, client)
                 vars(client)[ATTRIBUTE] = found
                 registration.guards.add(found)
     return found
+
+
+def _drill(guard: Guard, client: Any) -> None:
+    """Let a drill, where one is armed, at the calls of *client*."""
+    drill = live_drill()
+    if drill is not None:
+        from .drilled import install as install_drill
+
+        install_drill(guard, client, drill)
 
 
 def guards_of(registration: "Registration") -> list[Guard]:

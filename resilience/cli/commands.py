@@ -18,7 +18,9 @@ from resilience.lab.explain import explain as explain_method
 from . import render
 from .audit import audit
 from .doctor import doctor
+from .drill import drill
 from .host import status, top
+from .replay import replay
 from .service_config import service_config
 from .simulate import simulate
 
@@ -45,7 +47,7 @@ _FORMAT = click.option(
 def cli() -> None:
     """Look at policies, and at the servers that they are for.
 
-    Only `doctor` calls anything.
+    Only `doctor` calls anything, and `drill`, which does it on purpose.
     """
 
 
@@ -145,7 +147,9 @@ def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either forma
 
 cli.add_command(audit)
 cli.add_command(doctor)
+cli.add_command(drill)
 cli.add_command(service_config)
+cli.add_command(replay)
 cli.add_command(simulate)
 cli.add_command(status)
 cli.add_command(top)

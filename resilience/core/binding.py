@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from .breaker import Breaker
 from .budget import RetryBudget
 from .hedging import Hedging
+from .limiter import Limiter
 from .policy import (
     BreakerPolicy,
     BudgetPolicy,
     CallPolicy,
     HedgingPolicy,
+    LimiterPolicy,
     RetryPolicy,
 )
 from .record import Mode
@@ -21,7 +23,7 @@ from .scope import Scope
 from .target import Target
 
 
-_Mechanism = RetryPolicy | BudgetPolicy | BreakerPolicy | HedgingPolicy
+_Mechanism = RetryPolicy | BudgetPolicy | BreakerPolicy | HedgingPolicy | LimiterPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,11 @@ class Binding:
     hedging: Hedging | None = None
     hedging_acts: bool = False
     """False: what would have been hedged is recorded only."""
+    limiter: Limiter | None = None
+    limiter_acts: bool = False
+    """False: who would have waited or been refused is recorded only."""
+    is_plain: bool = True
+    """Do its calls need nothing but a plain `Call`?"""
 
 
 def bind(
@@ -61,6 +68,7 @@ def bind(
         return mode == "enforce" and part is not None and part.mode == "enforce"
 
     breaker, budget, hedging = policy.breaker, policy.retry_budget, policy.hedging
+    limiter = policy.limiter
     return Binding(
         target=target,
         policy=policy,
@@ -77,4 +85,7 @@ def bind(
             None if hedging is None else scope.hedging(hedging, target.full_method)
         ),
         hedging_acts=acts(hedging),
+        limiter=None if limiter is None else scope.limiter(limiter),
+        limiter_acts=acts(limiter),
+        is_plain=hedging is None and limiter is None,
     )

@@ -6,7 +6,6 @@ it does not. Safe to share between threads.
 """
 
 import threading
-from collections.abc import Callable
 from typing import Protocol
 
 from .outcome import Outcome
@@ -65,7 +64,6 @@ class RatioBudget:
         "_deposit",
         "_index",
         "_lock",
-        "_processes",
         "_reserve",
         "_slice_s",
         "_slices",
@@ -78,12 +76,8 @@ class RatioBudget:
 
     heeds_ends = False
 
-    def __init__(
-        self, policy: BudgetPolicy, processes: Callable[[], int] = lambda: 1
-    ) -> None:
+    def __init__(self, policy: BudgetPolicy) -> None:
         self.policy = policy
-        self._processes = processes
-        """How many share the reserve: many that begin full are unlimited retries."""
         self._unit = int(SCALE / policy.ratio) if policy.ratio else SCALE
         self._deposit = SCALE if policy.ratio else 0
         self._reserve = int(policy.min_per_second * policy.ttl_s * self._unit)
@@ -115,11 +109,6 @@ class RatioBudget:
         self._slot = self._index % SLICES
         self._turn_at = (self._index + 1) * self._slice_s
 
-    @property
-    def _share(self) -> int:
-        """This process's part of the reserve."""
-        return self._reserve // self._processes()
-
     def deposit(self, now: float) -> None:
         """A call started: it pays for `ratio` of a retry during `ttl`."""
         with self._lock:
@@ -132,7 +121,7 @@ class RatioBudget:
         """Retries that would be granted now."""
         with self._lock:
             self._add_locked(0, now)
-            return (self._share + self._sum) // self._unit
+            return (self._reserve + self._sum) // self._unit
 
     def allows(self, outcome: Outcome, now: float) -> bool:  # noqa: ARG002 - one price for all
         """Would a retry be granted now?"""
@@ -142,7 +131,7 @@ class RatioBudget:
         """Take one retry; None: denied."""
         with self._lock:
             self._add_locked(0, now)
-            if self._share + self._sum < self._unit:
+            if self._reserve + self._sum < self._unit:
                 return None
             self._add_locked(-self._unit, now)
             return self._unit
@@ -262,12 +251,10 @@ class QuotaBudget:
         return self._left // self.policy.retry_cost
 
 
-def make_budget(
-    policy: BudgetPolicy, processes: Callable[[], int] = lambda: 1
-) -> RetryBudget:
-    """The budget of one scope, full; *processes*: how many share its reserve."""
+def make_budget(policy: BudgetPolicy) -> RetryBudget:
+    """The budget of one scope in one process, full."""
     if policy.kind == "tokens":
         return TokenBudget(policy)
     if policy.kind == "quota":
         return QuotaBudget(policy)
-    return RatioBudget(policy, processes)
+    return RatioBudget(policy)

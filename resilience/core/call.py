@@ -23,8 +23,9 @@ from .command import (
     Step,
 )
 from .event import Arrived, AttemptCommitted, AttemptDone, CallerGone, Event, Woke
+from .hop import level_of
 from .journal import Journal
-from .levels import draw
+from .limiter_queue import Waiter
 from .named import make
 from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
@@ -44,6 +45,8 @@ class Call:
     """When it did, and when its newest attempt, or the wait after that, began."""
     deadline_at: float | None = None
     """The call's end, monotonic; None: it has none."""
+    waiter: Waiter | None = None
+    """What it waits for beside the moment `wake_at`; None: nothing."""
     ended: CallEnded | None = None
     """The record of its end; none yet, or a clean success that no sink wants."""
     _state: _State = "new"
@@ -53,11 +56,16 @@ class Call:
     _journal: Journal | None = None
     _first_code = ""
     _committed = False
+    _commits: tuple[tuple[float, bool], ...] = ()
     _answered = False
     _waited = 0.0
     _wake_at: float | None = None
     _timeout_s: float | None = None
     _level: float | None = None
+    tells = False
+    """Does it tell its level to those who serve it?"""
+    probe = 0
+    """Number of the attempt that is a probe of its breaker; 0: none is."""
 
     def __init__(
         self,
@@ -123,7 +131,10 @@ class Call:
             raise RuntimeError(msg)
         binding = self._binding
         self.arrived_at = self.started_at = now
-        binding.scope.last_used = now
+        scope = binding.scope
+        scope.last_used = now
+        if scope.tells_until > now:
+            self.tells = True
         if binding.mode == "enforce":
             self._timeout_s, self.deadline_at = allowance.of_call(
                 binding.policy, self.facts, now
@@ -159,7 +170,16 @@ class Call:
                 )
             else:
                 self._permit = answer
+                if breaker.state != "closed" and binding.breaker_acts:
+                    self._limited(breaker, answer)
         return self._start(now)
+
+    def _limited(self, breaker: Breaker, permit: Permit) -> None:
+        """Who passes a breaker that limits says so to those who serve it."""
+        if breaker.policy.kind == "adaptive":
+            self.tells = True
+        if permit.probe:
+            self.probe = self._number + 1
 
     def _breaker_refused(self, breaker: Breaker, answer: Refusal, now: float) -> Step:
         retry_at = answer.retry_at
@@ -221,8 +241,11 @@ class Call:
         return self._finish(outcome, "ok", now)
 
     def _commit(self, event: AttemptCommitted, now: float) -> None:
+        is_first_answer = event.answered and not self._answered
+        if is_first_answer or not self._committed:
+            self._commits += ((now, event.answered),)
         self._committed = True
-        if event.answered and not self._answered:
+        if is_first_answer:
             # A stream may last for hours: its probe is given back at its first sign of
             # health. The permit is kept, for a stream that breaks later is a failure.
             self._answered = True
@@ -375,6 +398,9 @@ class Call:
                 now,
                 allowance.origin_of(self.facts, self._timeout_s, self.deadline_at),
                 0,
+                self.facts,
+                getattr(self._rng, "taken", ()),
+                self._commits,
             ),
         )
         if journal is None:
@@ -385,9 +411,14 @@ class Call:
     def level(self) -> float:
         """Its place among others where not all may pass, drawn once."""
         if self._level is None:
-            said = self.facts.criticality or self._binding.policy.criticality
-            self._level = draw(said, self._rng)
+            said = self._binding.policy.criticality
+            self._level = level_of(self.facts, said, self._rng)
         return self._level
+
+    @property
+    def is_marked(self) -> bool:
+        """Does it belong to a probe of a layer above?"""
+        return self.facts.is_probe
 
     @property
     def written(self) -> Journal:

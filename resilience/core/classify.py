@@ -28,6 +28,7 @@ class Verdict(NamedTuple):
 
 
 _NEVER = Verdict(repeat=False, reason="not-retryable")
+_SHED = Verdict(repeat=False, reason="shed")
 _PUSHED_BACK = Verdict(repeat=False, reason="pushback")
 _UNSAFE = Verdict(repeat=False, reason="idempotency")
 _AGAIN = Verdict(repeat=True, reason="retry")
@@ -42,7 +43,7 @@ def verdict(outcome: Outcome, retry: RetryPolicy, idempotency: Idempotency) -> V
     """
     kind = outcome.kind
     if kind in {"ok", "local", "permanent"}:
-        return _NEVER
+        return _SHED if outcome.shed else _NEVER
     asked = outcome.pushback_s
     if asked is not None and asked < 0 and outcome.pushback_form == "exact":
         return _PUSHED_BACK  # gRFC A6; elsewhere a negative wait is just invalid

@@ -45,6 +45,8 @@ class Outcome(NamedTuple):
     retryable: bool = False
     """An application's answer which says itself that another try may succeed (a
     conflict that passes, a trait in the service's model)."""
+    shed: bool = False
+    """Of `local`: a layer further down refused it, unsent, and said so."""
 
 
 OK = Outcome("OK")

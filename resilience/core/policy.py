@@ -116,6 +116,22 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterPolicy:
+    """How many attempts of a scope may be in flight from one process."""
+
+    mode: Mode
+    kind: Literal["loss", "latency"]
+    """What lowers the limit: loss alone, or latency too."""
+    initial_limit: int
+    min_limit: int
+    max_limit: int
+    max_queue: int
+    """Attempts that may wait for a place; 0: none."""
+    max_wait_s: float
+    """How long each may; 0: not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HedgingPolicy:
     """A second attempt when the first is late. One of the first two is None."""
 
@@ -181,6 +197,7 @@ class CallPolicy:
     """AWS: `aws-standard-2.1`, `honour-client-config`, or `none`."""
     owner: str
     hedging: HedgingPolicy | None = None
+    limiter: LimiterPolicy | None = None
     failover: FailoverPolicy | None = None
     """None: no other region answers."""
     fallback: str = ""

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from .outcome import Outcome
 from .served import Served
-from .target import Target
+from .target import NO_FACTS, Facts, Target
 
 
 Reason = Literal[
@@ -30,6 +30,7 @@ Reason = Literal[
     "hedge",
     "superseded",
     "verified",
+    "shed",
 ]
 """Why a decision was taken; kebab-case, stable, safe as a metric attribute."""
 
@@ -86,6 +87,12 @@ class CallEnded(NamedTuple):
     hedges: int = 0
     """Of the attempts, those that were sent while another was under way, or at once
     after it failed."""
+    facts: Facts = NO_FACTS
+    """What was known of it when it arrived: with this it can be played again."""
+    draws: tuple[float, ...] = ()
+    """The random numbers it took, where a sink asked for them."""
+    commits: tuple[tuple[float, bool], ...] = ()
+    """When what could not be taken back happened, and was it the first message?"""
 
 
 class Decided(NamedTuple):

@@ -18,7 +18,9 @@ from .budget import RetryBudget, make_budget
 from .classic import ClassicBreaker
 from .hedging import Hedging, Hedgings
 from .latency import Latency
-from .policy import BreakerPolicy, BudgetPolicy, HedgingPolicy
+from .limiter import Limiter
+from .policy import BreakerPolicy, BudgetPolicy, HedgingPolicy, LimiterPolicy
+from .shared_budget import SharedBudget, pool_key
 from .target import Target
 from .ticks import OwnRows, Rows
 
@@ -36,16 +38,10 @@ def own_rows(key: str) -> Rows:  # noqa: ARG001 - each scope has rows of its own
     return OwnRows()
 
 
-def alone() -> int:
-    """One process: it shares with nobody."""
-    return 1
-
-
 class Scope:
     """The state that calls of one scope share."""
 
     __slots__ = (
-        "_processes",
         "_rows",
         "breakers",
         "budgets",
@@ -53,6 +49,8 @@ class Scope:
         "key",
         "last_used",
         "latency",
+        "limiters",
+        "tells_until",
     )
 
     def __init__(
@@ -60,18 +58,20 @@ class Scope:
         key: str,
         now: float,
         rows: MakeRows = own_rows,
-        processes: Callable[[], int] = alone,
     ) -> None:
         self.key = key
         self._rows = rows
-        self._processes = processes
         self.breakers: dict[BreakerPolicy, Breaker] = {}
         self.budgets: dict[BudgetPolicy, RetryBudget] = {}
         self.hedgings: Hedgings | None = None
         """None: nothing is hedged here."""
+        self.limiters: dict[LimiterPolicy, Limiter] | None = None
+        """None: nothing is limited here."""
         self.latency = Latency()
         self.last_used = now
         """Written by each call; a lost update costs nothing."""
+        self.tells_until = float("-inf")
+        """Until then calls tell their levels: a layer below has shed one of them."""
 
     def breaker(self, policy: BreakerPolicy) -> Breaker:
         """The breaker of these parameters; the mode is not one of them."""
@@ -85,13 +85,24 @@ class Scope:
             return AdaptiveBreaker(policy, self.key, rows)
         return ClassicBreaker(policy, self.key)
 
+    @property
+    def all_limiters(self) -> list[Limiter]:
+        """Those that are there."""
+        return [*(self.limiters or {}).values()]
+
     def budget(self, policy: BudgetPolicy) -> RetryBudget:
         """The retry budget of these parameters; the mode is not one of them."""
         policy = _enforced(policy)
         found = self.budgets.get(policy)
-        return found or self.budgets.setdefault(
-            policy, make_budget(policy, self._processes)
-        )
+        return found or self.budgets.setdefault(policy, self._pool(policy))
+
+    def _pool(self, policy: BudgetPolicy) -> RetryBudget:
+        """The host's where there is one: tokens and quotas are their owners' own."""
+        if policy.kind == "ratio":
+            rows = self._rows(pool_key(self.key, policy))
+            if not isinstance(rows, OwnRows):
+                return SharedBudget(policy, rows)
+        return make_budget(policy)
 
     def hedging(self, policy: HedgingPolicy, method: str) -> Hedging:
         """What calls of *method* under these parameters share for hedging."""
@@ -99,17 +110,27 @@ class Scope:
             self.hedgings = Hedgings()
         return self.hedgings.of(replace(policy, mode="enforce"), method)
 
+    def limiter(self, policy: LimiterPolicy) -> Limiter:
+        """The limiter of these parameters; the mode is not one of them."""
+        if self.limiters is None:
+            self.limiters = {}
+        policy = _enforced(policy)
+        found = self.limiters.get(policy)
+        return found or self.limiters.setdefault(policy, Limiter(policy, self.key))
+
     def renew(self) -> None:
         """Make all locks new, after a fork."""
         if self.hedgings is not None:
             self.hedgings.renew()
+        for limiter in self.all_limiters:
+            limiter.renew()
         for breaker in self.breakers.values():
             breaker.renew()
         for budget in self.budgets.values():
             budget.renew()
 
 
-_Policy = TypeVar("_Policy", BreakerPolicy, BudgetPolicy)
+_Policy = TypeVar("_Policy", BreakerPolicy, BudgetPolicy, LimiterPolicy)
 
 
 def _enforced(policy: _Policy) -> _Policy:
@@ -146,9 +167,8 @@ class Scopes:
         max_scopes: int = 10_000,
         on_evict: Callable[[], object] = lambda: None,
         rows: MakeRows = own_rows,
-        processes: Callable[[], int] = alone,
     ) -> None:
-        self._shared = rows, processes
+        self._rows = rows
         self._scopes: dict[str, Scope] = {}
         self._max = max_scopes
         self._on_evict = on_evict
@@ -167,7 +187,7 @@ class Scopes:
             scope = self._scopes.get(key)
             if scope is None:
                 evicted = self._make_room_locked()
-                scope = self._scopes[key] = Scope(key, now, *self._shared)
+                scope = self._scopes[key] = Scope(key, now, self._rows)
             else:
                 evicted = False
             scope.last_used = now
@@ -185,11 +205,14 @@ class Scopes:
         return True
 
     def forget_evidence(self) -> None:
-        """Make breakers anew that share evidence: they share it with others now."""
+        """Make anew what shares evidence: it shares it with others now."""
         for scope in self:
             for policy in [*scope.breakers]:
                 if policy.kind == "adaptive":
                     del scope.breakers[policy]
+            for kept in [*scope.budgets]:
+                if kept.kind == "ratio":
+                    del scope.budgets[kept]
 
     def find(self, key: str) -> Scope | None:
         """The scope called *key*, if it is there."""
@@ -207,6 +230,7 @@ class Scopes:
                     round(b.balance(now), 3) for b in [*scope.budgets.values()]
                 ],
                 "hedging": scope.hedgings.snapshot(now) if scope.hedgings else [],
+                "limiters": [one.snapshot() for one in scope.all_limiters],
             }
             for scope in sorted(self, key=lambda scope: scope.key)
         ]

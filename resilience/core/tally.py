@@ -14,6 +14,9 @@ from .outcome import Outcome
 from .target import Facts
 
 
+TOLD_S = 10.0
+"""After a shed of a lower layer, calls tell it their levels for so long."""
+
 def succeeded(  # noqa: PLR0917 - on every healthy call; names would cost
     binding: Binding,
     permit: Permit | None,
@@ -47,6 +50,8 @@ def failed(
 ) -> None:
     """Give *permit* back and count *outcome*, a failure after *elapsed_s*."""
     breaker = binding.breaker
+    if outcome.shed:
+        binding.scope.tells_until = now + TOLD_S
     if binding.budget is not None:
         binding.budget.failed(now, counts=_is_throttling(binding, outcome))
     if breaker is None or permit is None:

@@ -77,6 +77,13 @@ class Facts(NamedTuple):
 
     can_hedge: bool = False
     """The adapter can have several attempts of this call under way at once."""
+    level: float | None = None
+    """Its place inside its class of criticality, 0.0 to below 1.0, which all calls of
+    the work that we do for our caller share. None: the call draws its own."""
+    passes_level: bool = False
+    """A trusted caller sent that level: whoever serves this call is told of it."""
+    is_probe: bool = False
+    """It belongs to a probe of a trusted caller, and may be one of ours."""
 
     def idempotency(self, said: Idempotency | Literal["auto"]) -> Idempotency:
         """What a policy's word comes to for this call."""

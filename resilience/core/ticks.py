@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 LENGTH = 64
 """Ticks kept; more than five attempt timeouts of the usual length."""
 SHORT = 16
-"""Ticks kept while nothing bad is seen, to be light: more than a cut looks at where
-calls are frequent. Where they are rare, the first bad result finds less before it."""
+"""Ticks in a new ring, to be light: more than a cut looks at where calls are frequent.
+Where they are rare, the first bad result finds less before it; from then on the ring
+grows whenever a tick that is still in sight would have to give way."""
 OFFERED, OK, BAD, FRESH_OK, FRESH_BAD, FRESH_SLOW = range(1, 7)
 """Places inside one tick; place 0 holds the tick's number."""
 TICK_CELLS = 7
@@ -65,7 +66,7 @@ class Rows(Protocol):
     """The rings of one scope, as one process sees them."""
 
     own: Cells
-    """This process's; only the breaker writes it. Another one after `alarm`, perhaps,
+    """This process's; only the breaker writes it. Another one after `turn`, perhaps,
     with all that this one holds."""
     lag: int
     """A tick this much older than the newest completed one is the same for all."""
@@ -102,11 +103,13 @@ class Rows(Protocol):
 class OwnRows:
     """The ring of a process that is alone."""
 
-    __slots__ = ("lag", "own")
+    __slots__ = ("_keeps", "lag", "own")
 
     def __init__(self) -> None:
         self.own: Cells = make_cells(SHORT)
         self.lag = 0
+        self._keeps = False
+        """Was there something bad? Then ticks in sight do not give way."""
 
     def total(self, tick: int) -> Sums:
         """What this process has seen in *tick*."""
@@ -124,12 +127,14 @@ class OwnRows:
         """No."""
         return False
 
-    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:
-        """Nobody listens."""
+    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:  # noqa: ARG002 - nobody listens
+        """*tick* begins."""
+        if self._keeps:
+            self.own = with_room(self.own, tick)
 
     def alarm(self, tick: int) -> None:  # noqa: ARG002 - nobody listens
         """From now on more is kept."""
-        self.own = grown(self.own)
+        self._keeps = True
 
     def is_alarmed(self, since: int) -> bool:  # noqa: ARG002 - nobody else is there
         """No."""
@@ -141,17 +146,29 @@ def make_cells(ticks: int = LENGTH) -> Cells:
     return array("i", bytes((HEAD_CELLS + ticks * TICK_CELLS) * 4))
 
 
-def grown(cells: Cells) -> Cells:
-    """The same in a ring of `LENGTH` ticks."""
-    if len(cells) >= CELLS:
-        return cells
-    made = make_cells()
+def with_room(cells: Cells, tick: int) -> Cells:
+    """*cells*, or a larger ring where *tick* would replace one that is in sight.
+
+    A scope that is called rarely has few ticks, and stays light.
+    """
+    while len(cells) < CELLS:
+        kept = cells[place_of(cells, tick)]
+        if not kept or not 0 < (tick & MASK) - kept < LENGTH:
+            break
+        cells = _doubled(cells)
+    return cells
+
+
+def _doubled(cells: Cells) -> Cells:
+    """The same in a ring of twice as many ticks."""
+    made = make_cells(2 * ((len(cells) - HEAD_CELLS) // TICK_CELLS))
     for place in range(HEAD_CELLS):
         made[place] = cells[place]
     for place in range(HEAD_CELLS, len(cells), TICK_CELLS):
-        at = place_of(made, cells[place])
-        for cell in range(TICK_CELLS):
-            made[at + cell] = cells[place + cell]
+        if cells[place]:
+            at = place_of(made, cells[place])
+            for cell in range(TICK_CELLS):
+                made[at + cell] = cells[place + cell]
     return made
 
 

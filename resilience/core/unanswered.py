@@ -33,7 +33,7 @@ def lacks_answer(kind: str, code: str, reason: str, *, sent: int) -> bool:
     """
     if reason == "cancelled":
         return False
-    if kind in {"transport", "overload"}:
+    if kind in {"transport", "overload"} or reason == "shed":
         return True
     if kind == "application":
         return reason in SPENT

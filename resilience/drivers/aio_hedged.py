@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
 from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
 
+from .waiting import asleep
+
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,7 +62,7 @@ async def run(call: Call, attempt: Attempt, host: Host) -> Finish:
                     case Finish():
                         return command
             if not events:
-                events.extend(await _next(under_way, step.wake_at, host))
+                events.extend(await _next(call, under_way, step.wake_at, host))
     except BaseException:
         host.emit(call.advance(CallerGone(), host.now()).records)
         raise
@@ -85,11 +87,16 @@ def _left(task: asyncio.Task[Outcome]) -> None:
 
 
 async def _next(
-    under_way: dict[asyncio.Task[Outcome], int], wake_at: float | None, host: Host
+    call: Call,
+    under_way: dict[asyncio.Task[Outcome], int],
+    wake_at: float | None,
+    host: Host,
 ) -> list[Event]:
     """Wait for attempts that end, or for the moment *wake_at*; what came, in order."""
     import asyncio
 
+    if call.waiter is not None:  # it stands in line: no attempt is under way
+        return [await asleep(call, wake_at, host.now(), host)]
     sleeper = None
     waited: set[asyncio.Future[object]] = {*under_way}  # type: ignore[arg-type]
     if wake_at is not None:

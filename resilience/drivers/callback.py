@@ -181,11 +181,18 @@ class CallbackDriver:
             # Nobody else would end a call whose timer is closed under it.
             timer = self._host.timer
             self._handle = timer.at(due, lambda: self._take(Woke(due)), self._dropped)
+            waiter = self._call.waiter
+            if waiter is not None:
+                # On the timer: whoever gives the place up is busy with its own call.
+                waiter.watch(lambda: timer.soon(self._look))
+
+    def _look(self) -> None:
+        self._take(Woke(self._host.now()))
 
     def _dropped(self) -> None:
         """The timer was closed: what only waited ends; attempts end by themselves."""
         call = self._call
-        if not (type(call) is HedgedCall and call.is_under_way):
+        if not (isinstance(call, HedgedCall) and call.is_under_way):
             self.cancel()
 
 

@@ -4,6 +4,7 @@ Also the port that every driver plugs into: the clock, the sinks and the sleep t
 engine lends to the drivers of its calls.
 """
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
@@ -33,6 +34,8 @@ class Host(Protocol):
     """Blocks the calling thread for that many seconds."""
     asleep: Callable[[float], Awaitable[None]]
     """The same for the running task."""
+    wait: Callable[[threading.Event, float], object]
+    """Blocks the calling thread until the event is set, or for that many seconds."""
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; never raises."""
@@ -87,7 +90,9 @@ class HostLoop:
     def woke(self) -> Answer:
         """The wait of the last answer is over."""
         now = self._host.now()
-        due = now if self._wake_at is None else self._wake_at
+        due, waiter = self._wake_at, self._call.waiter
+        if due is None or (waiter is not None and waiter.is_decided):
+            due = now
         return self._answer(self._call.advance(Woke(due), now), now)
 
     def gone(self, reason: str = "cancelled") -> None:

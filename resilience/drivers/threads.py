@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
-from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
+from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event
 from resilience.core.named import make
 from resilience.core.outcome import Outcome
 
 from .host import Host
+from .waiting import sleep
 
 
 def run(call: Call, attempt: Callable[[StartAttempt], Outcome], host: Host) -> Finish:
@@ -46,12 +47,7 @@ def run(call: Call, attempt: Callable[[StartAttempt], Outcome], host: Host) -> F
                         return command
                     case CancelAttempt():
                         pass  # a blocking attempt has ended by itself
-            if ended is not None:
-                event = ended
-            else:
-                due = moment if wake_at is None else wake_at
-                host.sleep(max(0.0, due - moment))
-                event = Woke(due)
+            event = ended or sleep(call, wake_at, moment, host)
     except BaseException:
         host.emit(call.advance(CallerGone(), now()).records)
         raise

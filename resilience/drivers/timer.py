@@ -86,6 +86,10 @@ class Timer:
                 self._changed.notify()
         return handle
 
+    def soon(self, fn: Callable[[], None]) -> None:
+        """Run *fn* on the timer's thread, as soon as it can."""
+        self.at(self._now(), fn)
+
     def _note_cancelled(self) -> None:
         self.cancelled += 1  # a lost count only puts the sweep off
 

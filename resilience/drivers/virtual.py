@@ -107,6 +107,13 @@ class VirtualCall:
         if self.finish is None and step.wake_at is not None:
             due = step.wake_at
             loop.at(due, lambda: self._take(Woke(due)))
+            waiter = self.call.waiter
+            if waiter is not None:
+                waiter.watch(self._look)
+
+    def _look(self) -> None:
+        loop = self._loop
+        loop.at(loop.now, lambda: self._take(Woke(loop.now)))
 
     def _launch(self, command: StartAttempt) -> None:
         reply = self._transport(self.call, command, self._loop.now)

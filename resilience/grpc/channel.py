@@ -12,6 +12,7 @@ from typing import Any, Self
 import grpc
 
 from resilience.core.record import Notice
+from resilience.drilling import live_drill
 from resilience.engine import PolicyEngine
 
 from .connectivity import sync_witness
@@ -50,6 +51,13 @@ def intercept_channel(
         A channel with the full interface of *channel*. Safe to share between threads.
     """
     report_native_retries(engine, target, channel_options)
+    drill = live_drill()
+    if drill is not None:
+        from .drilled import FaultyChannel, MarkedChannel
+
+        faulty = FaultyChannel(channel, drill, target)
+        made = Channel(faulty, engine, target)
+        return MarkedChannel(made, drill, target, engine)
     return Channel(channel, engine, target)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from resilience.policy import match
+from resilience.policy.channel import balancing_config, own_waits
 
 from .channel import intercept_channel
 
@@ -112,7 +113,7 @@ def _repeats_unsent(engine: PolicyEngine, target: str) -> bool:
 
 def service_config(policy: ChannelPolicy) -> dict[str, Any]:
     """What only a service config can say of a channel (gRFC A2, A17, A21)."""
-    made: dict[str, Any] = {"loadBalancingConfig": [{policy.load_balancing: {}}]}
+    made: dict[str, Any] = {"loadBalancingConfig": balancing_config(policy)}
     if policy.health_check is not None:
         made["healthCheckConfig"] = {"serviceName": policy.health_check}
     if policy.wait_for_ready:
@@ -123,10 +124,10 @@ def service_config(policy: ChannelPolicy) -> dict[str, Any]:
 def _connecting(
     policy: ChannelPolicy, draw: Callable[[float, float], float]
 ) -> Options:
-    share = draw(1 - policy.spread / 2, 1 + policy.spread / 2)
+    initial_s, max_s = own_waits(policy, draw)
     found: Options = [
-        ("grpc.initial_reconnect_backoff_ms", _ms(policy.initial_backoff_s * share)),
-        ("grpc.max_reconnect_backoff_ms", _ms(policy.max_backoff_s * share)),
+        ("grpc.initial_reconnect_backoff_ms", _ms(initial_s)),
+        ("grpc.max_reconnect_backoff_ms", _ms(max_s)),
         ("grpc.min_reconnect_backoff_ms", _ms(policy.connect_timeout_s)),
         ("grpc.dns_min_time_between_resolutions_ms", _ms(policy.resolve_interval_s)),
     ]

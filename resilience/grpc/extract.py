@@ -15,7 +15,7 @@ from resilience.errors import Rejected
 from resilience.report import report
 
 from .connectivity import Witness
-from .metadata import CALL_ID, SERVER_ID, pairs
+from .metadata import CALL_ID, SERVER_ID, pairs, shed_for
 from .pushback import pushback
 from .rows.row import Row
 from .table import ANSWER, ATTEMPT_TIMEOUT, ROWS, ROWS_OF_ENVOY, row_for
@@ -105,6 +105,10 @@ def outcome_of(error: Any, attempt: Attempt) -> Outcome:
     if code == "" or (code in _MADE_BY_PYTHON and not debug_text(error)):
         name = code or type(error).__name__
         return Outcome(name, "local", "maybe", message=clean(details))
+    shed = shed_for(read.trailing)
+    if shed:
+        message = clean(f"shed by a lower layer ({shed}): {details}")
+        return Outcome(code, "local", "maybe", message=message, shed=True)
     row = ATTEMPT_TIMEOUT if _is_own_timeout(code, attempt) else read.row()
     outcome = _from_row(row, read, attempt)
     asked = pushback(read.trailing)

@@ -37,7 +37,7 @@ def launch(call: Call, sending: Sending) -> CallFuture:
     Raises:
         Exception: the first attempt could not even be started; what gRPC raised.
     """
-    kind = HedgedFlight if type(call) is HedgedCall else Flight
+    kind = HedgedFlight if isinstance(call, HedgedCall) else Flight
     return begin(CallFuture(kind(call, sending)))
 
 

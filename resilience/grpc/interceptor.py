@@ -16,6 +16,7 @@ from resilience.core.binding import Binding
 from resilience.core.command import StartAttempt
 from resilience.core.outcome import OK, Outcome
 from resilience.core.record import Notice
+from resilience.drilling import live_drill
 from resilience.drivers import threads
 from resilience.engine import PolicyEngine
 from resilience.inbound import CallerLeft
@@ -61,6 +62,11 @@ notice says so |
         engine: shared by all channels and clients of the process.
         target: the name that policies, breakers and telemetry use for it.
     """
+    drill = live_drill()
+    if drill is not None:
+        from .drilled_interceptor import DrilledInterceptor
+
+        return DrilledInterceptor(engine, target, drill)
     return ClientInterceptor(engine, target)
 
 

@@ -4,11 +4,13 @@ Metadata is a sequence of pairs: repeated keys and their order are kept. When no
 added the caller's own object goes through. No value is ever recorded.
 """
 
+import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from resilience.context import CRITICALITIES, Criticality
-from resilience.core.target import NO_FACTS, Facts
+from resilience.core.hop import NO_MARKS, Marks
+from resilience.core.target import Facts
 
 
 PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
@@ -21,6 +23,17 @@ INHERITED_ATTEMPTS = "x-resilience-previous-attempts"
 it may be a first attempt itself. Absent when there were none."""
 CRITICALITY = "x-resilience-criticality"
 """Request: one of the four words. Absent for the default, `critical`."""
+LEVEL = "x-resilience-level"
+"""Request: the call's place inside its class, `0.` and four digits. Absent unless a
+breaker limits, or a layer below has shed a call lately."""
+PROBE = "x-resilience-probe"
+"""Request: `1`, with an attempt that a limiting breaker lets through to see how things
+are. Absent elsewhere."""
+SHED = "x-resilience-shed"
+"""Trailing metadata of a failure: a layer further down refused a call, unsent, and why
+(one of `SHED_FOR`). It says nothing about the health of who answers."""
+SHED_FOR = ("breaker-open", "limiter", "shed")
+"""What refused: a breaker, a limiter, or one of these in a layer yet further down."""
 SERVER_ID = "x-resilience-server"
 """Trailing metadata of the answer: who served the call."""
 CALL_ID = "x-resilience-call"
@@ -31,17 +44,7 @@ DO_NOT_REPEAT = (PUSHBACK, "-1")
 DEFAULT_CRITICALITY: Criticality = "critical"
 MOST_ATTEMPTS = 1000
 """More previous attempts than this are not believed, from whomever."""
-
-
-class Marks(NamedTuple):
-    """What a call carries for those who serve it."""
-
-    previous_attempts: int = 0
-    """By this call and by the layers above it, together."""
-    criticality: Criticality | None = None
-
-
-NO_MARKS = Marks()
+_LEVEL = re.compile(r"0\.[0-9]{1,9}", re.ASCII)
 
 
 def marks(metadata: Any) -> Marks:
@@ -50,7 +53,8 @@ def marks(metadata: Any) -> Marks:
     Ask only for peers that are trusted.
     """
     own = inherited = 0
-    criticality = None
+    criticality = level = None
+    is_probe = False
     for key, value in pairs(metadata):
         if key in (PREVIOUS_ATTEMPTS, RETRY_ATTEMPT):
             own = max(own, _count(value))
@@ -58,9 +62,20 @@ def marks(metadata: Any) -> Marks:
             inherited = max(inherited, _count(value))
         elif key == CRITICALITY and value in CRITICALITIES:
             criticality = cast("Criticality", value)
-    if not own and not inherited and criticality is None:
-        return NO_MARKS
-    return Marks(own + inherited, criticality)
+        elif key == LEVEL and isinstance(value, str) and _LEVEL.fullmatch(value):
+            level = float(value)
+        elif key == PROBE and value == "1":
+            is_probe = True
+    found = Marks(own + inherited, criticality, level, is_probe)
+    return NO_MARKS if found == NO_MARKS else found
+
+
+def shed_for(metadata: Any) -> str:
+    """Why a layer further down has shed, by trailing *metadata*; empty: none did."""
+    for key, value in pairs(metadata):
+        if key == SHED and value in SHED_FOR:
+            return str(value)
+    return ""
 
 
 def _count(value: Any) -> int:
@@ -83,8 +98,12 @@ def pairs(metadata: Any) -> Iterable[tuple[str, Any]]:
 
 def is_marked(facts: Facts, criticality: Criticality) -> bool:
     """Has a call with *facts*, under a policy of *criticality*, marks to carry?"""
-    effective = facts.criticality or criticality
-    return facts.previous_attempts > 0 or effective != DEFAULT_CRITICALITY
+    return (
+        (facts.criticality or criticality) != DEFAULT_CRITICALITY
+        or facts.previous_attempts > 0
+        or facts.passes_level
+        or facts.is_probe
+    )
 
 
 def for_attempt(
@@ -92,8 +111,7 @@ def for_attempt(
     number: int,
     key_header: str,
     key: str | None,
-    facts: Facts = NO_FACTS,
-    criticality: Criticality = DEFAULT_CRITICALITY,
+    carried: Marks = NO_MARKS,
 ) -> Any:
     """The metadata of attempt *number*.
 
@@ -102,8 +120,7 @@ def for_attempt(
         number: of the attempt; starts at 1.
         key_header: where an idempotency key goes.
         key: the call's key; None: it has none.
-        facts: of the call: the attempts made above it and its ambient criticality.
-        criticality: the policy's.
+        carried: the attempt's marks.
 
     Returns:
         *metadata* itself when nothing is added, else a tuple of pairs. What the caller
@@ -113,11 +130,16 @@ def for_attempt(
     if number > 1:
         previous = str(number - 1)
         added += [(PREVIOUS_ATTEMPTS, previous), (RETRY_ATTEMPT, previous)]
-    if facts.previous_attempts > 0:
-        added.append((INHERITED_ATTEMPTS, str(facts.previous_attempts)))
-    effective = facts.criticality or criticality
-    if effective != DEFAULT_CRITICALITY:
-        added.append((CRITICALITY, effective))
+    inherited = carried.previous_attempts - (number - 1)
+    if inherited > 0:
+        added.append((INHERITED_ATTEMPTS, str(inherited)))
+    said = carried.criticality
+    if said is not None and said != DEFAULT_CRITICALITY:
+        added.append((CRITICALITY, said))
+    if carried.level is not None:
+        added.append((LEVEL, f"{min(carried.level, 0.9999):.4f}"))
+    if carried.is_probe:
+        added.append((PROBE, "1"))
     if key is not None:
         added.append((key_header, key))
     if not added:

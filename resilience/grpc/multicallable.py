@@ -116,6 +116,9 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
             if hedges(binding, facts):
                 future = self._launch(binding, facts, request, given)
                 return hedged.carry(future, pair=pair)
+            native = Blocking(route, binding, method, request, given)
+            native.pair = pair
+            return carry(native, facts)
         native = Blocking(route, binding, method, request, given)
         timeout = given[0]
         if timeout is not None or binding.mode == "bypass":

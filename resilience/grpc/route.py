@@ -108,7 +108,7 @@ class Route:
     def facts(self, timeout: float | None) -> Facts:
         """The facts of a call with the caller's own *timeout* in seconds.
 
-        To be asked in the caller's context. `plain` is the answer where *timeout* and
+        To be asked once for each call, in the caller's context. `plain` is the answer where *timeout* and
         all that `resilience.context` holds are None.
         """
         ambient, criticality = ambient_deadline(), ambient_criticality.get()
@@ -121,6 +121,9 @@ class Route:
                 inbound_at=None if ambient is None else served.deadline_at,
                 criticality=criticality,
                 previous_attempts=0 if served.has_ended else served.previous_attempts,
+                level=served.level,
+                passes_level=served.passes_level,
+                is_probe=served.probes(self.last.scope.key),
             )
         if criticality is not None:
             return self.plain._replace(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from resilience.context import ambient_key
 from resilience.core.command import StartAttempt
+from resilience.core.hop import marks_of
 
 from . import extract
 from .metadata import for_attempt, is_marked
@@ -91,6 +92,7 @@ class Sending:
                 if (
                     number > 1
                     or policy.idempotency == "keyed"
+                    or self.call.tells
                     or is_marked(self.call.facts, policy.criticality)
                 ):
                     metadata = self._extended(number)
@@ -152,8 +154,7 @@ class Sending:
             number,
             policy.key_header,
             key,
-            self.call.facts,
-            policy.criticality,
+            marks_of(self.call, number, policy.criticality),
         )
 
     def _kept(self, metadata: Any) -> Any:

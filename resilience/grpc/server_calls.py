@@ -15,19 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import grpc
 
 from resilience import context as ambient
+from resilience.core.hop import NO_MARKS
 from resilience.core.served import Served, ServedReason
 from resilience.inbound import Inbound, less_reserve
 from resilience.report import report
 
 from .errors import DETAILS, ErrorMap, details_of, message_of
-from .metadata import (
-    CALL_ID,
-    DO_NOT_REPEAT,
-    NO_MARKS,
-    SERVER_ID,
-    marks,
-    pairs,
-)
+from .metadata import CALL_ID, DO_NOT_REPEAT, SERVER_ID, SHED, marks, pairs
 from .server_log import ServerLog
 
 
@@ -47,10 +41,13 @@ _GIVEN_UP = frozenset(
         "limiter",
         "pushback",
         "deadline",
+        "shed",
     }
 )
 """Reasons for which a call of ours ended that mean: no layer above should repeat it,
 the layer nearest the fault has done what could be done."""
+_REFUSALS = frozenset({"breaker-open", "limiter"})
+"""Reasons for which a call of ours was never sent that say nothing about ourselves."""
 _UP = (grpc.StatusCode.DEADLINE_EXCEEDED, "the caller's time was up before the start")
 _GONE = (grpc.StatusCode.CANCELLED, "the caller had left before the start")
 
@@ -207,6 +204,8 @@ class Intake:
             deadline_at=deadline_at,
             previous_attempts=carried.previous_attempts,
             call_id=call_id,
+            level=carried.level,
+            is_probe=carried.is_probe,
         )
         ids: tuple[tuple[str, str], ...] = ((CALL_ID, call_id),)
         if self.identity:
@@ -312,10 +311,8 @@ class Intake:
         """Add what the caller should know of the end of *call*."""
         if not call.acts:
             return
-        if error is not None and _is_given_up(error):
-            self.tell(context, (*call.ids, DO_NOT_REPEAT))
-        else:
-            self.tell(context, call.ids)
+        told = () if error is None else told_of(error)
+        self.tell(context, (*call.ids, *told))
 
     def fault(self, doing: str, error: BaseException) -> None:
         """Something here failed: count it, say it, go on."""
@@ -347,18 +344,23 @@ def _record(call: ServedCall, reason: ServedReason, code: str) -> Served:
     )
 
 
-def _is_given_up(error: BaseException) -> bool:
-    """Did the handler fail with a call of ours that should not be repeated above?
+def told_of(error: BaseException) -> tuple[tuple[str, str], ...]:
+    """What the caller hears about *error*, which the handler failed with.
 
-    It counts when the handler raised that very error, or another one because of it; an
-    abort from inside its `except` block too.
+    Not to repeat what a call of ours has given up, and whether that was shed. It counts
+    when the handler raised that very error, or another one because of it; an abort from
+    inside its `except` block too.
     """
     cause = error.__context__ if is_abort(error) else error.__cause__
     for found in (error, cause):
         history = None if found is None else report(found)
         if history is not None and history.reason in _GIVEN_UP:
-            return True
-    return False
+            reason = history.reason
+            is_refusal = reason in _REFUSALS and not history.attempts
+            if is_refusal or reason == "shed":
+                return DO_NOT_REPEAT, (SHED, reason)
+            return (DO_NOT_REPEAT,)
+    return ()
 
 
 def is_abort(error: BaseException) -> bool:

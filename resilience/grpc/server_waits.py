@@ -4,6 +4,7 @@ A blocking call gives no handle, so the attempt under way cannot be stopped. Wha
 stopped is the wait for the next one; after it no further attempt is made.
 """
 
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,6 +23,9 @@ class ServedHost:
         self.now: Callable[[], float] = host.now
         self.asleep: Callable[[float], Awaitable[None]] = host.asleep
         self.sleep: Callable[[float], None] = partial(_sleep, host.sleep, served)
+        self.wait: Callable[[threading.Event, float], object] = partial(
+            _wait, host.wait, served
+        )
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; never raises."""
@@ -43,6 +47,33 @@ def _sleep(sleep: Callable[[float], None], served: Inbound, seconds: float) -> N
         served.pause(seconds)
     else:  # a clock of its own: its time passes there alone
         sleep(seconds)
+    if served.has_left:
+        raise CallerLeft
+
+
+class _Alarm:
+    """Sets an event as a call is cancelled: when who asked for the work leaves."""
+
+    __slots__ = ("__weakref__", "cancel")
+
+    def __init__(self, event: threading.Event) -> None:
+        self.cancel: Callable[[], None] = event.set
+
+
+def _wait(
+    wait: Callable[[threading.Event, float], object],
+    served: Inbound,
+    event: threading.Event,
+    seconds: float,
+) -> None:
+    """Block until *event*, for *seconds* at most.
+
+    Raises:
+        CallerLeft: whoever asked for the work has left, now or while waiting.
+    """
+    alarm = _Alarm(event)
+    served.adopt(alarm)
+    wait(event, seconds)
     if served.has_left:
         raise CallerLeft
 

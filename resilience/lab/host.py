@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from resilience.core.shared_budget import PREFIX
 from resilience.state.peek import Seen, SeenRow, names, peek
 
 
@@ -85,7 +86,8 @@ def state_of(fraction: float) -> State:
 def _scopes(seen: Seen) -> list[HostScope]:
     by_name: dict[str, list[SeenRow]] = {}
     for row in seen.rows:
-        by_name.setdefault(row.scope, []).append(row)
+        if not row.scope.startswith(PREFIX):  # a pool of retries limits no calls
+            by_name.setdefault(row.scope, []).append(row)
     return [_scope(seen.name, name, rows) for name, rows in by_name.items()]
 
 

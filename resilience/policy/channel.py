@@ -1,10 +1,23 @@
 """What holds for the channels of one target, compiled: no text, units or `off` left."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from .merge import Cell, Node
 from .words import OFF, ON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlierPolicy:
+    """When an address is left out. Times in seconds, ratios 0 to 1."""
+
+    interval_s: float
+    failure_ratio: float
+    request_volume: int
+    minimum_hosts: int
+    base_ejection_s: float
+    max_ejection_ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +35,8 @@ class ChannelPolicy:
     connect_timeout_s: float
     load_balancing: str
     """`round_robin` or `pick_first`."""
+    outliers: OutlierPolicy | None
+    """None: no address is left out."""
     health_check: str | None
     """Service name, empty for the whole server; None: no health checks."""
     resolve_interval_s: float
@@ -31,6 +46,39 @@ class ChannelPolicy:
     """None: no limit."""
     wait_for_ready: bool
     user_agent: str
+
+
+def own_waits(
+    policy: ChannelPolicy, draw: Callable[[float, float], float]
+) -> tuple[float, float]:
+    """The first and the longest wait of one channel, in seconds.
+
+    Args:
+        policy: what is written for all of them.
+        draw: uniform, between two bounds.
+    """
+    share = draw(1 - policy.spread / 2, 1 + policy.spread / 2)
+    return policy.initial_backoff_s * share, policy.max_backoff_s * share
+
+
+def balancing_config(policy: ChannelPolicy) -> list[dict[str, Any]]:
+    """What a service config says of it as `loadBalancingConfig` (gRFC A24, A50)."""
+    balancing: dict[str, Any] = {policy.load_balancing: {}}
+    found = policy.outliers
+    if found is None:
+        return [balancing]
+    outliers = {
+        "interval": f"{found.interval_s:.9g}s",
+        "baseEjectionTime": f"{found.base_ejection_s:.9g}s",
+        "maxEjectionPercent": round(found.max_ejection_ratio * 100),
+        "failurePercentageEjection": {
+            "threshold": round(found.failure_ratio * 100),
+            "minimumHosts": found.minimum_hosts,
+            "requestVolume": found.request_volume,
+        },
+        "childPolicy": [balancing],
+    }
+    return [{"outlier_detection_experimental": outliers}]
 
 
 # Any: the type of a cell was checked when the text was read.
@@ -54,12 +102,27 @@ def compile_channel(node: Node) -> ChannelPolicy:
         spread=_value(reconnect, "spread"),
         connect_timeout_s=_value(reconnect, "connect_timeout"),
         load_balancing=balancing,
+        outliers=_outliers(node) if balancing == "round_robin" else None,
         health_check=health,
         resolve_interval_s=_value(node, "resolve_interval"),
         max_send_bytes=_size(node, "max_send_size"),
         max_receive_bytes=_size(node, "max_receive_size"),
         wait_for_ready=_value(node, "wait_for_ready"),
         user_agent=_value(node, "user_agent"),
+    )
+
+
+def _outliers(node: Node) -> OutlierPolicy | None:
+    found = node["outlier_detection"]
+    if not isinstance(found, dict):
+        return None
+    return OutlierPolicy(
+        interval_s=_value(found, "interval"),
+        failure_ratio=_value(found, "failure_ratio"),
+        request_volume=_value(found, "request_volume"),
+        minimum_hosts=_value(found, "minimum_hosts"),
+        base_ejection_s=_value(found, "base_ejection_time"),
+        max_ejection_ratio=_value(found, "max_ejection_ratio"),
     )
 
 

@@ -18,6 +18,7 @@ from resilience.core.policy import (
     FailoverPolicy,
     FailoverRegion,
     HedgingPolicy,
+    LimiterPolicy,
     RetryPolicy,
 )
 from resilience.core.record import Mode
@@ -77,6 +78,7 @@ def compile_policy(node: Node, protocol: str, mode: Mode) -> Compiled:
         profile=_value(node, "profile"),
         owner=_value(node, "owner"),
         hedging=_hedging(node, mode),
+        limiter=_limiter(node, mode),
         failover=failover,
         fallback=_name(node, "fallback"),
     )
@@ -182,6 +184,22 @@ def _budget(node: Node, mode: Mode) -> BudgetPolicy | None:
     )
 
 
+def _limiter(node: Node, mode: Mode) -> LimiterPolicy | None:
+    found = _mechanism(node, "limiter", mode)
+    if found is None:
+        return None
+    limiter, own = found
+    return LimiterPolicy(
+        mode=own,
+        kind=_value(limiter, "kind"),
+        initial_limit=_value(limiter, "initial_limit"),
+        min_limit=_value(limiter, "min_limit"),
+        max_limit=_value(limiter, "max_limit"),
+        max_queue=_value(limiter, "max_queue"),
+        max_wait_s=_seconds(limiter, "max_wait") or 0.0,
+    )
+
+
 def _hedging(node: Node, mode: Mode) -> HedgingPolicy | None:
     found = _mechanism(node, "hedging", mode)
     if found is None:
@@ -276,7 +294,12 @@ def _tell_regions_apart(node: Node, notes: Notes) -> None:
 
 
 def _settle(node: Node, notes: Notes) -> None:
-    retry, breaker = node["retry"], node["breaker"]
+    retry, breaker, limiter = node["retry"], node["breaker"], node["limiter"]
+    if isinstance(limiter, dict):
+        path = ("limiter",)
+        _settle_pair(limiter, path, "min_limit", "max_limit", notes)
+        _settle_pair(limiter, path, "initial_limit", "max_limit", notes)
+        _settle_pair(limiter, path, "min_limit", "initial_limit", notes)
     if isinstance(retry, dict):
         _settle_pair(retry, ("retry",), "initial_backoff", "max_backoff", notes)
         _settle_waits(retry, ("retry", "overload"), retry["overload"], notes)

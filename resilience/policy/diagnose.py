@@ -63,6 +63,7 @@ _OWNERS: Final = {
 _CHANNEL_HOMES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("keepalive", transport.Keepalive),
     ("reconnect", transport.Reconnect),
+    ("outlier_detection", transport.OutlierDetection),
     ("channel", transport.Channel),
 )
 """Asked first, and only where they may stand: their keys are words of rules, too."""

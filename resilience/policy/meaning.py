@@ -18,6 +18,11 @@ from .words import GRPC_CODES, KEYS_OF_BUDGET, MECHANISMS, PROTOCOLS, TIMES
 
 _MAX_RATIO_CLOSE: Final = 0.85
 """In `all` codes of several protocols stand together: only a near miss is a mistake."""
+_NOT_FOR_ONE: Final = {
+    "health_check": "`pick_first` asks for no one's health",
+    "outlier_detection": "`pick_first` has one address and leaves none out",
+}
+"""What only makes sense with several addresses."""
 
 
 def check(document: Document) -> None:
@@ -48,13 +53,13 @@ def check(document: Document) -> None:
 def _channel(document: Document, path: Key, channel: object) -> None:
     if not is_map(channel):
         return
-    asks = not is_off(channel.get("health_check", False))
-    if asks and channel.get("load_balancing") == "pick_first":
-        # gRFC A17: C-core would ignore the one without a word.
-        message = "`pick_first` asks for no one's health"
-        hint = "write `load_balancing: round_robin`"
-        found = value_text(document, (*path, "health_check"))
-        document.say((*path, "health_check"), "conflict", found, message, hint=hint)
+    if channel.get("load_balancing") == "pick_first":
+        # gRFC A17 and A50: C-core would ignore them without a word.
+        for key, message in _NOT_FOR_ONE.items():
+            if not is_off(channel.get(key, False)):
+                hint = "write `load_balancing: round_robin`"
+                found = value_text(document, (*path, key))
+                document.say((*path, key), "conflict", found, message, hint=hint)
     reconnect = channel.get("reconnect")
     if is_map(reconnect):
         here = (*path, "reconnect")

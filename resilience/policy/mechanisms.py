@@ -170,18 +170,22 @@ class Breaker(Part):
 
 
 class Limiter(Part):
-    """Adaptive limit of concurrent calls. Read and checked, not acted on yet."""
+    """How many attempts may be in flight at once from one process, found out."""
 
     mode: Mode = UNSET
     """Mode of this mechanism; the weaker of it and the rule's mode holds."""
     kind: Literal["loss", "latency"] = UNSET
-    """Signal that lowers the limit."""
+    """What lowers the limit: `loss` (timeouts, throttling) alone, or `latency` too."""
     initial_limit: Count = UNSET
-    """Concurrent calls at the start, `min_limit` to `max_limit`."""
+    """Attempts in flight at the start, `min_limit` to `max_limit`."""
     min_limit: Count = UNSET
     """Lowest limit, 1 or more."""
     max_limit: Count = UNSET
     """Highest limit, at least `min_limit`."""
+    max_queue: Count = UNSET
+    """Attempts that may wait for a place, the critical first, 1 or more."""
+    max_wait: LengthOrOff = UNSET
+    """How long each may wait; `off`: what finds no place is refused at once."""
 
 
 class Hedging(Part):

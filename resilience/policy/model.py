@@ -54,7 +54,7 @@ class Rule(Part):
     breaker: Annotated[Breaker, *Switchable] = UNSET
     """Circuit breaker; `off`: none."""
     limiter: Annotated[Limiter, *Switchable] = UNSET
-    """Limit of concurrent calls. Accepted, not acted on in this release."""
+    """Limit of concurrent attempts; see docs/limiter.md."""
     hedging: Annotated[Hedging, *Switchable] = UNSET
     """A second attempt when the first is late; see docs/hedging.md."""
     key_header: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")] = UNSET

@@ -11,7 +11,6 @@ from .narrowing import is_map
 from .words import OFF
 
 
-_LIMITER = "limiter is read and checked, but nothing limits in this release"
 _ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
 _READS = (
     "`failover` covers reads where it stands under a pattern or `all`; writes fail "
@@ -23,8 +22,6 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
     """Return the notices of the texts, each once, in a fixed order."""
     rules = [rule for source in sources for rule in _rules(source)]
     found: list[str] = []
-    if any(rule.get("limiter", OFF) is not OFF for rule in rules):
-        found.append(_LIMITER)
     if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
         found.append(_ADAPTIVE)
     if any(_is_wide(source) for source in sources):

@@ -25,6 +25,7 @@ _PARTS: Final = {
     "Channel": "channel",
     "Keepalive": "keepalive",
     "Reconnect": "reconnect",
+    "OutlierDetection": "outlier_detection",
 }
 """Class of the model -> key of its built-in values."""
 

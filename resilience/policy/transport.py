@@ -4,11 +4,13 @@ from typing import Annotated, Literal
 
 from .mechanisms import UNSET, Part
 from .scalars import (
+    Count,
     HealthCheck,
     KeepaliveTime,
     Length,
     Line,
     Ratio,
+    RatioAbove0,
     SizeOrOff,
     Switchable,
 )
@@ -40,6 +42,25 @@ class Reconnect(Part):
     """What one attempt to connect may take."""
 
 
+class OutlierDetection(Part):
+    """Addresses whose calls fail far too often get none for a while (gRFC A50). What a
+    hedge overtook, or a timeout ended, counts as failed: with hedging, slow addresses
+    are found too. Each channel looks for itself."""
+
+    interval: Length = UNSET
+    """How often results are looked at."""
+    failure_ratio: RatioAbove0 = UNSET
+    """An address of whose calls this share failed is left out. 0.0 to 1.0."""
+    request_volume: Count = UNSET
+    """No verdict on an address with fewer calls in an interval."""
+    minimum_hosts: Count = UNSET
+    """No verdict on any while fewer addresses have that many calls."""
+    base_ejection_time: Length = UNSET
+    """How long it is left out; each further time in a row that much longer."""
+    max_ejection_ratio: RatioAbove0 = UNSET
+    """Share of the addresses that may be left out at a time; one always may."""
+
+
 class Channel(Part):
     """Connections to one target: how they are made, kept and chosen among."""
 
@@ -49,6 +70,9 @@ class Channel(Part):
     """Waits between attempts to connect."""
     load_balancing: Literal["round_robin", "pick_first"] = UNSET
     """`round_robin`: all addresses in turn. `pick_first`: one of them."""
+    outlier_detection: Annotated[OutlierDetection, *Switchable] = UNSET
+    """Leave out addresses that fail or, with hedging, are slow; `off`: none. Needs
+    round_robin."""
     health_check: HealthCheck = UNSET
     """Call only addresses whose health service says SERVING for this service name;
     `on`: for the server as a whole, `off`: call all (gRFC A17; with round_robin)."""

@@ -82,6 +82,7 @@ TIMES: Final = frozenset(
         "probe_timeout",
         "ramp",
         "hedging_delay",
+        "max_wait",
         "time",
         "connect_timeout",
         "resolve_interval",

@@ -22,10 +22,10 @@ from resilience.core.ticks import (
     TICK_CELLS,
     Cells,
     Sums,
-    grown,
     make_cells,
     place_of,
     total_of,
+    with_room,
 )
 
 from .layout import (
@@ -113,6 +113,8 @@ class HostRows:
         last, self._tick = self._tick, tick
         self._tick_s = tick_s
         self.last_used = now
+        if self._alarmed >= 0:
+            self.own = with_room(self.own, tick)
         member = self._host.pulse(now)
         if member is not self._member:
             self._forget(member)
@@ -121,8 +123,6 @@ class HostRows:
         self._readable = member.file.is_whole
         if not self._readable:
             return
-        if tick - self._alarmed < LENGTH:
-            self.own = grown(self.own)
         if member.peers is not self._peers:
             self._peers = member.peers
             self._rows = member.rows_of(self._hash)
@@ -202,7 +202,6 @@ class HostRows:
 
     def alarm(self, tick: int) -> None:
         """Tell the others that something bad was seen in *tick*."""
-        self.own = grown(self.own)
         self._alarmed = max(tick, self._alarmed)
         member = self._member
         if member is None or not member.file.is_whole:

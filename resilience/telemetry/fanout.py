@@ -23,6 +23,9 @@ class Sink(Protocol):
     call whose first attempt succeeded, unless another sink wants it: making those
     records is a good part of what a healthy call costs.
 
+    One that has an attribute `wants_draws = True` has each call keep the random numbers
+    that it took, for its `CallEnded`.
+
     One that has a method `emit_step(records)` is handed at once what was recorded at
     one moment. One that has `attempt_started(target)` hears of each gRPC attempt as it
     starts.
@@ -43,6 +46,8 @@ class Fanout:
         self._sinks: tuple[Sink, ...] = ()
         self.wants_successes = False
         """Whether any sink wants records of clean successes."""
+        self.wants_draws = False
+        """Whether any sink wants the random numbers that calls took."""
         self.tracer: TraceSink | None = None
         """The sink that makes spans; None: there is none."""
         self.starts: tuple[Callable[[Target], None], ...] = ()
@@ -57,6 +62,7 @@ class Fanout:
         """Hand records to *sink* too."""
         self._sinks = (*self._sinks, sink)
         self.wants_successes |= bool(getattr(sink, "wants_successes", True))
+        self.wants_draws |= bool(getattr(sink, "wants_draws", False))
         started: Callable[[Target], None] | None
         started = getattr(sink, "attempt_started", None)
         if started is not None:

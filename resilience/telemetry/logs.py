@@ -28,6 +28,7 @@ NOTICE_LEVELS = {
     "timer": logging.ERROR,
     "control-file": logging.ERROR,
     "mode-changed": logging.WARNING,
+    "drill": logging.WARNING,
 }
 """Level by a notice's code; others are INFO."""
 CALM = frozenset({"closed", "half-open", "ramp", "limiting", "recovering", "disabled"})

@@ -2,8 +2,15 @@
 
 import pytest
 
+from resilience.core.hop import Marks, marks_of
 from resilience.core.target import NO_FACTS, Facts
-from resilience.grpc.metadata import Marks, for_attempt, is_marked, marks, pairs, values
+from resilience.grpc.metadata import for_attempt, is_marked, marks, pairs, values
+from tests.core.policies import call
+
+
+def carried(facts, policy="critical", number=1):
+    """What an attempt of a call with *facts* carries."""
+    return marks_of(call(facts=facts), number, policy)
 
 
 def test_nothing_added_is_the_callers_own_object():
@@ -46,7 +53,7 @@ def test_what_was_tried_above_travels():
     """A first attempt inside a retry says so, without claiming to be one itself."""
     facts = Facts(previous_attempts=2, criticality="sheddable")
 
-    made = for_attempt((("a", "1"),), 1, "idempotency-key", None, facts)
+    made = for_attempt((("a", "1"),), 1, "k", None, carried(facts))
 
     assert (
         ("a", "1"),
@@ -69,17 +76,31 @@ def test_criticality_travels_when_it_is_not_the_default(ambient, policy, sent):
     """The ambient one goes before the policy's; the default is not sent."""
     facts = Facts(criticality=ambient)
 
-    made = for_attempt((), 1, "idempotency-key", None, facts, policy)
+    made = for_attempt((), 1, "k", None, carried(facts, policy))
 
     assert [sent] * (sent is not None) == values(made, "x-resilience-criticality")
     assert (sent is not None) == is_marked(facts, policy)
+
+
+def test_level_and_mark_travel_on():
+    """What a trusted caller sent of both is told to those below, and cut to 4 digits."""
+    facts = Facts(level=0.99999, passes_level=True, is_probe=True)
+
+    first = for_attempt((), 1, "k", None, carried(facts))
+    repeat = for_attempt((), 2, "k", None, carried(facts, number=2))
+
+    assert (("x-resilience-level", "0.9999"), ("x-resilience-probe", "1")) == first
+    assert ["0.9999"] == values(repeat, "x-resilience-level")
+    assert [] == values(repeat, "x-resilience-probe")
+    assert is_marked(facts, "critical")
+    assert not is_marked(Facts(level=0.5), "critical")
 
 
 def test_a_plain_call_carries_nothing():
     """Healthy first calls send what their callers gave, the same object."""
     given = [("a", "1")]
 
-    assert for_attempt(given, 1, "idempotency-key", None, NO_FACTS) is given
+    assert for_attempt(given, 1, "k", None, carried(NO_FACTS)) is given
     assert not is_marked(NO_FACTS, "critical")
 
 
@@ -100,6 +121,16 @@ def test_a_plain_call_carries_nothing():
         ((("x-retry-attempt", b"2"),), Marks()),
         ((("x-retry-attempt", "5000"),), Marks(1000)),
         ((5, None, ("a",)), Marks()),
+        ((("x-resilience-level", "0.25"),), Marks(level=0.25)),
+        ((("x-resilience-level", "1.0"),), Marks()),
+        ((("x-resilience-level", "0.٣"),), Marks()),
+        ((("x-resilience-level", "0.1234567890"),), Marks()),
+        ((("x-resilience-level", b"0.25"),), Marks()),
+        ((("x-resilience-level", "nan"),), Marks()),
+        ((("x-resilience-level", "-0.1"),), Marks()),
+        ((("x-resilience-probe", "1"),), Marks(is_probe=True)),
+        ((("x-resilience-probe", "yes"),), Marks()),
+        ((("x-resilience-probe", "2"),), Marks()),
     ],
 )
 def test_marks_are_read_with_care(metadata, expected):

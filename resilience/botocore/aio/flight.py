@@ -16,6 +16,7 @@ from resilience.botocore.flight import Flight
 from resilience.botocore.response import is_hop
 from resilience.botocore.verify import Finding, Steps, arun
 from resilience.core.outcome import Outcome
+from resilience.drivers.waiting import pause
 
 from .outcomes import CHECKSUM, corrected, readable
 
@@ -116,7 +117,11 @@ class AioFlight(Flight):
         return await arun(steps, read)
 
     async def _pause(self, seconds: float) -> None:
-        await self._bound.engine.asleep(seconds)
+        engine, waiter = self._bound.engine, self._call.waiter
+        if waiter is None:
+            await engine.asleep(seconds)
+        else:
+            await pause(waiter, seconds, engine)
 
     async def _host_pause(self, seconds: float, event: dict[str, Any]) -> None:
         sleep = getattr(event["endpoint"], "_sleep", asyncio.sleep)

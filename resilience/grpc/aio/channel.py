@@ -11,6 +11,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
+from resilience.drilling import live_drill
 from resilience.engine import PolicyEngine
 from resilience.grpc.channel import report_native_retries
 from resilience.grpc.connectivity import aio_witness
@@ -48,6 +49,13 @@ def intercept_channel(
         A channel with the full interface of *channel*. Owned by its event loop.
     """
     report_native_retries(engine, target, channel_options)
+    drill = live_drill()
+    if drill is not None:
+        from .drilled import FaultyChannel, MarkedChannel
+
+        faulty = FaultyChannel(channel, drill, target)
+        made = Channel(faulty, engine, target)
+        return MarkedChannel(made, drill, target, engine)
     return Channel(channel, engine, target)
 
 

@@ -11,6 +11,7 @@ import grpc.aio
 
 from resilience.context import waiting_caller
 from resilience.core.binding import Binding
+from resilience.drilling import live_drill
 from resilience.engine import PolicyEngine
 from resilience.grpc.connectivity import no_witness
 from resilience.grpc.held import SNAPSHOTS, Holding
@@ -54,6 +55,11 @@ around ours lags or lacks them |
         engine: shared by all channels and clients of the process.
         target: the name that policies, breakers and telemetry use for it.
     """
+    drill = live_drill()
+    if drill is not None:
+        from .drilled_interceptor import drilled_interceptors
+
+        return drilled_interceptors(engine, target, drill)
     return [
         _UnaryUnary(engine, target),
         _UnaryStream(engine, target),

@@ -87,7 +87,8 @@ class UnaryUnaryMultiCallable(_Method, grpc.aio.UnaryUnaryMultiCallable):
             request = self._holding.hold(request)
         sending = Sending(route, binding, self._inner, request, given)
         call = engine.new_call(binding, facts)
-        kind = HedgedUnaryUnaryCall if type(call) is HedgedCall else UnaryUnaryCall
+        is_hedged = isinstance(call, HedgedCall)
+        kind = HedgedUnaryUnaryCall if is_hedged else UnaryUnaryCall
         made = kind(call, sending, self._calls)
         if binding.policy.fallback:
             made.asked = asked

@@ -17,6 +17,8 @@ import grpc.aio
 from resilience.grpc import server as blocking
 from resilience.grpc.server_calls import Counts, Intake, ServedCall, code_of
 
+from .handler_context import HandlerContext
+
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -38,10 +40,9 @@ def server_interceptor(
     """Make the interceptor for `grpc.aio.server(interceptors=[...])`; put it first.
 
     As `resilience.grpc.server_interceptor`, with these differences, which are grpcio's:
-    a handler that aborts after it set trailing metadata of its own answers without our
-    ids, and an abort from an `except` block does not tell the caller not to repeat;
     synchronous handlers do not hear that their caller has left, and what a map makes of
-    their exceptions has no rich details.
+    their exceptions has no rich details. Handlers get a context of ours around
+    grpcio's, the same in all but what an abort adds.
 
     Args:
         engine: gives the mode and takes the records. None: always on.
@@ -105,7 +106,7 @@ def _coroutine(behavior: Behavior, method: str, intake: Intake) -> Behavior:
             return await context.abort(*intake.refusal(call, context))
         call.enter()
         try:
-            response = await behavior(request, context)
+            response = await behavior(request, _for_handler(call, context))
         except BaseException as error:
             await _failed(call, context, error)
             raise
@@ -125,8 +126,10 @@ def _generator(behavior: Behavior, method: str, intake: Intake) -> Behavior:
         call = _begin(intake, method, context)
         if call is not None and call.drop:
             await context.abort(*intake.refusal(call, context))
-        responses = behavior(request, context)
-        if call is not None:
+        if call is None:
+            responses = behavior(request, context)
+        else:
+            responses = behavior(request, _for_handler(call, context))
             responses = _serving(call, context, responses)
         try:
             async for response in responses:
@@ -168,6 +171,10 @@ def _begin(intake: Intake, method: str, context: Any) -> ServedCall | None:
         # Beforehand: an abort sends at once what is there.
         intake.tell(context, call.ids)
     return call
+
+
+def _for_handler(call: ServedCall, context: Any) -> Any:
+    return HandlerContext(call, context) if call.acts else context
 
 
 def _has_left(call: ServedCall) -> bool:

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class LoopWaits:
     """The engine, with the event loop for its timer. Owned by one event loop."""
 
-    __slots__ = ("_loop", "asleep", "emit", "now", "sleep")
+    __slots__ = ("_loop", "asleep", "emit", "now", "sleep", "wait")
 
     def __init__(self, engine: PolicyEngine, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.now: Callable[[], float] = engine.now
         self.sleep: Callable[[float], None] = engine.sleep
         self.asleep: Callable[[float], Awaitable[None]] = engine.asleep
+        self.wait = engine.wait
         self.emit = engine.emit
 
     @property
@@ -49,6 +50,10 @@ class LoopWaits:
             sleep.run(self.asleep, max(0.0, when - self.now()))
         )
         return sleep
+
+    def soon(self, fn: Callable[[], None]) -> None:
+        """Call *fn* on the loop, as soon as it can. Any thread may ask."""
+        self._loop.call_soon_threadsafe(fn)
 
 
 class Sleep:

@@ -13,6 +13,7 @@ from resilience.core.policy import CallPolicy
 from resilience.core.target import Protocol
 from resilience.errors import Problem
 from resilience.policy import PolicyTable, match
+from resilience.policy.channel import balancing_config
 from resilience.policy.merge import Path, effective, level_paths
 
 from .findings import Findings
@@ -192,7 +193,7 @@ class _Channel:
     def config(self) -> dict[str, Any]:
         """Return what is said once."""
         made: dict[str, Any] = {
-            "loadBalancingConfig": [{self._policy.load_balancing: {}}]
+            "loadBalancingConfig": balancing_config(self._policy)
         }
         if self._policy.health_check is not None:
             made["healthCheckConfig"] = {"serviceName": self._policy.health_check}

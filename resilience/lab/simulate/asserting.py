@@ -5,90 +5,32 @@ rival's figure is the one of the same topology, load and seed. What never happen
 later than anything.
 """
 
-import difflib
 import math
-import operator
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from resilience.policy.durations import DurationError, parse
+from resilience.lab.claims import (
+    AssertionSyntaxError,
+    Verdict,
+    Wanted,
+    changed,
+    holds,
+    key_of,
+    read,
+)
 
 from .results import Run
 from .summary import NEVER
 
 
-_OPERATORS = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
-_FORM = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=|<|>)\s*(.+?)\s*")
-_RIVAL = re.compile(r"([a-z0-9-]+)\.([a-z0-9_]+)\s*(?:([-+*])\s*(\S+))?")
-
-
-class AssertionSyntaxError(ValueError):
-    """An assertion that cannot be read, or that names no figure of the scenario."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One assertion, read."""
-
-    text: str
-    metric: str
-    compare: str
-    rival: str
-    """Whose figure is on the right; empty: a number is."""
-    rival_metric: str
-    change: str
-    """`+`, `-` or `*`: what is done to the rival's figure."""
-    number: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What became of one assertion."""
-
-    text: str
-    holds: bool
-    details: tuple[str, ...] = ()
-    """The runs in which it does not hold, each with both figures."""
-
-
-def read(text: str) -> Wanted:
-    """Read one assertion.
-
-    Raises:
-        AssertionSyntaxError: it has not the form `figure <= number`.
-    """
-    found = _FORM.fullmatch(text)
-    if found is None:
-        msg = f"{text!r} has not the form `amplification <= 1.2`"
-        raise AssertionSyntaxError(msg)
-    metric, compare, right = found.groups()
-    rival = _RIVAL.fullmatch(right)
-    # `0.5` looks like a rival called 0.
-    if rival is None or rival[1].isdigit():
-        return Wanted(
-            text=text,
-            metric=metric,
-            compare=compare,
-            rival="",
-            rival_metric="",
-            change="+",
-            number=_number(right, text),
-        )
-    return Wanted(
-        text=text,
-        metric=metric,
-        compare=compare,
-        rival=rival[1],
-        rival_metric=rival[2],
-        change=rival[3] or "+",
-        number=_number(rival[4], text) if rival[4] else 0.0,
-    )
+__all__ = [
+    "AssertionSyntaxError",
+    "Verdict",
+    "Wanted",
+    "check",
+    "judge",
+    "key_of",
+    "read",
+]
 
 
 def check(
@@ -115,22 +57,6 @@ def _known(rival: str, rivals: Collection[str], text: str) -> None:
     if rival not in rivals:
         msg = f"{text!r}: {rival} was not run (--against)"
         raise AssertionSyntaxError(msg)
-
-
-def key_of(name: str, figures: Collection[str], text: str) -> str:
-    """The figure that an assertion calls *name*.
-
-    Raises:
-        AssertionSyntaxError: there is none; says which there are.
-    """
-    for spelled in (name, f"{name}_s", f"latency_{name}_s"):
-        if spelled in figures:
-            return spelled
-    known = [figure.removesuffix("_s") for figure in figures]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    msg = f"{text!r}: there is no figure {name} ({', '.join(known)}){hint}"
-    raise AssertionSyntaxError(msg)
 
 
 def judge(wanted: Iterable[Wanted], runs: Iterable[Run]) -> list[Verdict]:
@@ -164,8 +90,8 @@ def _judge(
             if other is None:
                 continue  # a search left it out: it had not healed at less
             theirs = _figure(other, wanted.rival_metric, wanted.text)
-            right = _changed(theirs, wanted.change, wanted.number)
-        if not _OPERATORS[wanted.compare](left, right):
+            right = changed(theirs, wanted.change, wanted.number)
+        if not holds(wanted, left, right):
             details.append(
                 f"{run.policy} {run.topology} load {run.load:g} seed {run.seed}: "
                 f"{left:.4g} against {right:.4g}"
@@ -179,21 +105,3 @@ def _figure(run: Run, name: str, text: str) -> float:
     if value is None:
         return math.inf if key in NEVER else math.nan
     return value
-
-
-def _changed(value: float, change: str, number: float) -> float:
-    if change == "*":
-        return value * number
-    return value + number if change == "+" else value - number
-
-
-def _number(text: str, whole: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return parse(text)
-    except DurationError:
-        msg = f"{whole!r}: {text!r} is neither a number nor a time such as 2s"
-        raise AssertionSyntaxError(msg) from None

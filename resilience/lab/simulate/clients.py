@@ -55,11 +55,13 @@ class Ends:
         good: bool,
         sent: int,
         shard: int,
+        shed: bool = False,
     ) -> None:
-        """A call ended after *sent* attempts."""
+        """A call ended after *sent* attempts; *shed*: by a layer further down."""
         if above is not None:
             if not above.is_gone:
-                above.code = OK if good else FAILED if sent else SHED
+                is_shed = shed or not sent
+                above.code = OK if good else SHED if is_shed else FAILED
                 when = now + self._round_trip_s
                 self._timeline.at(when, above, self._deliver)
             return
@@ -72,6 +74,7 @@ class Ends:
 def deliver(attempt: Attempt) -> None:
     """Give a reply to whoever waits for it."""
     if not attempt.is_gone:
+        attempt.is_answered = True
         attempt.flight.replied(attempt)
 
 

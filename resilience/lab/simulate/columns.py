@@ -41,6 +41,14 @@ def columns(scenario: Scenario) -> list[Column]:
             Column("all_connected_s", "all connected", "moment"),
             Column("tries", "tries", "times"),
         ]
+    if scenario.writes is not None:
+        return [
+            Column("duplicates", "duplicates\nper million", "times"),
+            Column("lies", "lies per\nmillion", "times"),
+            Column("written", "written", "ratio"),
+            Column("goodput", "goodput", "ratio"),
+            Column("amplification", "ampli-\nfication", "ratio"),
+        ]
     if scenario.server.shards > 1:
         return [
             Column("healthy_goodput", "goodput of\nhealthy shards", "ratio"),

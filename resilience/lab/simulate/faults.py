@@ -24,6 +24,8 @@ def arrange(
             for number, server in enumerate(replicas)
             if fault.replicas is None or number in fault.replicas
         ]
+        for server in hit:
+            server.forgets |= fault.kind == "silent"
         timeline.do_at(fault.at, partial(_begin, fault, hit))
         if fault.lasts is not None:
             end = fault.at + fault.lasts

@@ -11,6 +11,8 @@
   run.
 - *healthy goodput*, *dead shard attempts*: of shards without and with a lasting fault,
   during the fault; the latter per call.
+- *duplicates*: commits beyond the first of each write, per million writes. *lies*:
+  writes that were acknowledged and not committed, the same way.
 - *latency*: mean and quantiles of the good calls that were offered in the fault.
 """
 
@@ -57,6 +59,8 @@ def measure(scenario: Scenario, recorder: Recorder) -> dict[str, float | None]:
         found[f"latency_{name}_s"] = quantile(latencies, share)
     if r.is_sharded:
         found.update(_of_shards(scenario, r))
+    if scenario.writes is not None:
+        found.update(_of_writes(r))
     if r.keeps_tries:
         found["tries"] = sum(r.tries) / len(r.tries) if r.tries else None
         ends = r.latencies
@@ -119,6 +123,18 @@ def _running(counts: Sequence[int]) -> list[int]:
         total += count
         sums.append(total)
     return sums
+
+
+def _of_writes(r: Recorder) -> dict[str, float | None]:
+    million = len(r.commits) / 1e6
+    if not million:
+        return dict.fromkeys(("written", "duplicates", "lies"))
+    first = sum(count > 0 for count in r.commits)
+    return {
+        "written": first / len(r.commits),
+        "duplicates": (sum(r.commits) - first) / million,
+        "lies": r.lies / million,
+    }
 
 
 def _of_shards(scenario: Scenario, r: Recorder) -> dict[str, float | None]:

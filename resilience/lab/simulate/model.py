@@ -155,6 +155,28 @@ class Topology(Part):
         return f"{self.hosts}x{self.processes}"
 
 
+class Writes(Part):
+    """Calls are writes, each of them a job that is delivered to a worker."""
+
+    lost: Ratio = 0.0
+    """Share of requests that never arrive."""
+    unanswered: Ratio = 0.0
+    """Share of requests whose reply is lost, after the commit."""
+    late: Ratio = 0.0
+    """Share of requests that nobody answers and that commit all the same, later."""
+    late_by: Length = 1.5
+    """How much later."""
+    killed: Ratio = 0.0
+    """Share of deliveries whose worker may be killed in the middle."""
+    killed_within: Length = 0.1
+    """The kill comes somewhere in this time; workers that are done by then live."""
+    delivered_again: Length = 1.0
+    """After this the job of a killed worker is delivered to another one."""
+    honours_keys: bool = True
+    """Does the server commit each key once? Ours sends the job's where the calls are
+    `keyed`."""
+
+
 class SafeLoad(Part):
     """A search: the highest load from which the fault heals in time."""
 
@@ -197,6 +219,8 @@ class Scenario(Part):
     """Services in a chain, each a client of the next; only the last does work."""
     server: Server = Server()
     """The last service."""
+    writes: Writes | None = None
+    """Count what is committed twice; needs one layer and one shard."""
     faults: list[Fault] = Field(default_factory=list)
     """What goes wrong."""
     safe_load: SafeLoad | None = None

@@ -4,11 +4,12 @@ Everything that is decided is decided by `resilience.core`; here events become c
 `advance`, and commands become requests and timers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
 from resilience.core.event import ARRIVED, AttemptDone, Woke
+from resilience.core.hop import Marks, marks_of
 from resilience.core.outcome import OK as ANSWERED
 from resilience.core.outcome import Outcome
 from resilience.core.target import Facts, Target
@@ -28,7 +29,7 @@ OUTCOMES = {
     OVERLOADED: Outcome("RESOURCE_EXHAUSTED", "overload", "no", throttled=True),
     ERROR: Outcome("InternalError", "transport", "maybe"),
     FAILED: Outcome("UNAVAILABLE", "transport", "maybe", message="of a lower layer"),
-    SHED: Outcome("UNAVAILABLE", "local", "no", message="shed by a lower layer"),
+    SHED: Outcome("UNAVAILABLE", "local", "maybe", message="shed below", shed=True),
 }
 """What an adapter would make of each end."""
 
@@ -107,6 +108,7 @@ class Flight:
                     critical=self.critical,
                     good=command.outcome.kind == "ok",
                     sent=self.sent,
+                    shed=command.outcome.shed,
                     shard=self.shard,
                 )
                 return
@@ -119,6 +121,17 @@ class Flight:
         wake.flight = self
         wake.due = wake_at
         client.timeline.at(wake_at, wake, WOKEN)
+        waiter = self.call.waiter
+        if waiter is not None:
+            waiter.watch(self._look)
+
+    def _look(self) -> None:
+        """It has its place now, or will have none."""
+        timeline = self.client.timeline
+        wake = Wake()
+        wake.flight = self
+        wake.due = self.wake_at = timeline.seconds()
+        timeline.at(wake.due, wake, WOKEN)
 
     @property
     def deadline_at(self) -> float | None:
@@ -126,9 +139,22 @@ class Flight:
         return self.call.deadline_at
 
     @property
-    def previous_attempts(self) -> int:
-        """Attempts before the newest one, those of the calls above included."""
-        return self.sent - 1 + self.call.facts.previous_attempts
+    def key(self) -> Hashable:
+        """The key of the job that it is for, as `idempotency_key` hands it down."""
+        above = self.above
+        is_keyed = above is not None and self.call.idempotency == "keyed"
+        return above.flight.number if is_keyed else None
+
+    def die(self) -> None:
+        """Its process was killed: nothing more is sent, and nobody told."""
+        self.wake_at = INFINITY
+        for attempt in self.attempts:
+            attempt.is_gone = True
+        self.attempts.clear()
+
+    def marks(self, attempt: Attempt) -> Marks:
+        """What *attempt* carries for those who serve it."""
+        return marks_of(self.call, attempt.number, "critical")
 
     def replied(self, attempt: Attempt) -> None:
         """The end of an attempt is there."""
@@ -220,7 +246,11 @@ class OurClient:
 
     def _inherited(self, facts: Facts, above: Attempt) -> Facts:
         """What the attempt above says of itself on the wire."""
-        flight = above.flight
+        marks = above.flight.marks(above)
         return facts._replace(
-            previous_attempts=flight.previous_attempts, deadline_at=flight.deadline_at
+            deadline_at=above.flight.deadline_at,
+            previous_attempts=marks.previous_attempts,
+            level=marks.level,
+            passes_level=marks.level is not None,
+            is_probe=marks.is_probe,
         )

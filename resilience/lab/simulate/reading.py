@@ -91,6 +91,11 @@ def _relate(document: Document, found: Scenario) -> None:
         if topology.hosts * topology.processes * found.layers > MOST_PROCESSES:
             text = f"all layers together have at most {MOST_PROCESSES:,} processes"
             document.say(("topologies", index), "out-of-range", topology.name, text)
+    if found.writes is not None and found.layers * found.server.shards > 1:
+        text = "writes need one layer and one shard"
+        document.say(("writes",), "conflict", "", text)
+    if found.writes is not None and found.server.replicas > 1:
+        document.say(("writes",), "conflict", "", "writes need one replica")
     for index, fault in enumerate(found.faults):
         _relate_fault(document, found, index, fault)
     for index, name in enumerate(found.against):

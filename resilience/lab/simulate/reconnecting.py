@@ -40,6 +40,7 @@ class Reconnect(Ends):
         good: bool,
         sent: int,
         shard: int,  # noqa: ARG002 - nor shards
+        shed: bool = False,  # noqa: ARG002 - there are no layers here
     ) -> None:
         """A call ended after *sent* attempts: done, or once more after a pause."""
         self._tries += sent

@@ -40,6 +40,12 @@ class Recorder:
         self.is_sharded = False
         self.shard_span = (0.0, 0.0)
         """Shards count what was offered in this time: from, to."""
+        self.commits: list[int] = []
+        """How often each write was committed, by its number."""
+        self.acknowledged = 0
+        """Writes whose workers told that they ended well."""
+        self.lies = 0
+        """Of these, those that were not committed."""
         self.keeps_tries = False
         self.tries: list[int] = []
         """Attempts of each call that ended well; kept for `reconnect` only."""

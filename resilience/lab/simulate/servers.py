@@ -6,8 +6,10 @@ what is public here; nothing here knows why.
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol
+
+from resilience.core.hop import Marks
 
 from .model import Server as ServerModel
 from .model import Service
@@ -40,8 +42,12 @@ class Waiting(Protocol):
         ...
 
     @property
-    def previous_attempts(self) -> int:
-        """Attempts that were made of it, and of those above it, before its newest."""
+    def key(self) -> Hashable:
+        """By which a server knows a write again; None: none is sent."""
+        ...
+
+    def marks(self, attempt: "Attempt") -> Marks:
+        """What *attempt*, one of its own, carries for those who serve it."""
         ...
 
     def replied(self, attempt: "Attempt") -> None:
@@ -52,13 +58,15 @@ class Waiting(Protocol):
 class Attempt(Moment):
     """One request on the wire: also the event of its way through a server."""
 
-    __slots__ = ("code", "flight", "generation", "is_gone", "number")
+    __slots__ = ("code", "flight", "generation", "is_answered", "is_gone", "number")
 
     def __init__(self, flight: Waiting, number: int) -> None:
         self.flight = flight
         self.number = number
         self.is_gone = False
         """The client waits for it no more."""
+        self.is_answered = False
+        """Its reply came before that."""
         self.code = OK
         self.generation = 0
 
@@ -95,6 +103,8 @@ class Server:
         """Who waits."""
         self.state = "up"
         """`up`, `refuse` or `silent`."""
+        self.forgets = False
+        """Will it die in this run, with what it has? Then no reply is sure to come."""
         self.slowness = 1.0
         """Service takes this many times as long."""
         self.error_ratio = 0.0
@@ -137,7 +147,7 @@ class Server:
             end += self._debt_s
             self._debt_s = 0.0
         self._timeline.at(end, attempt, self._ends)
-        return end + self._round_trip_s
+        return INFINITY if self.forgets else end + self._round_trip_s
 
     def _end(self, attempt: Attempt) -> None:
         if attempt.generation != self._generation:

@@ -11,10 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from resilience import policy as policies
 from resilience.core.target import Target
 from resilience.lab.method import parse_method
 from resilience.policy import PolicyTable
+from resilience.policy.channel import ChannelPolicy, OutlierPolicy
 
+
+from .ejection import Ejection
 from .clients import Client, Ends, Layer, Upstream, deliver
 from .faults import arrange
 from .hosts import Host, tick_of
@@ -27,6 +31,7 @@ from .replicas import Replicas
 from .rivals import RIVALS
 from .servers import Server
 from .timeline import Moment, Timeline
+from .writes import Jobs, Writer
 
 
 Watch = Callable[[list[Any], float], float]
@@ -67,6 +72,12 @@ class World:
         for layer in range(scenario.layers, 0, -1):
             clients = self._clients(layer, ends, clients)
         self.clients = clients
+        self.jobs: Jobs | None = None
+        """Where calls come from, if they are writes."""
+        if scenario.writes is not None:
+            rng = seeded(seed, "jobs").random
+            rest = (self.recorder, self.timeline, clients, rng)
+            self.jobs = Jobs(scenario.writes, *rest)
         arrange(scenario, self.timeline, self.shards)
 
     def _replicas(self, shard: int) -> list[Server]:
@@ -90,10 +101,15 @@ class World:
             shared = [Layer(below, self._below)]
         elif scenario.server.replicas == 1:
             shared = [replicas[0] for replicas in self.shards]
+        if scenario.writes is not None and shared is not None:
+            rng = seeded(self._seed, "writes").random
+            rest_of = (self.recorder, self.timeline, rng)
+            shared = [Writer(scenario.writes, shared[0], *rest_of)]
         if shared is not None:
             self._below = shared[0]
         table = None if isinstance(self._policy, str) else self._policy
         targets = [] if table is None else targets_of(scenario, table)
+        outliers = None if table is None else channel_of(table, targets[0]).outliers
         found: list[Client] = []
         for host in range(topology.hosts):
             machine: Host | None = None
@@ -104,7 +120,7 @@ class World:
                 name = f"{layer}-{host}-{process}"
                 rng = seeded(self._seed, f"client-{name}")
                 upstreams = shared or [
-                    Replicas(servers, scenario.server.balance, rng.random)
+                    self._balanced(servers, outliers, rng.random)
                     for servers in self.shards
                 ]
                 mine = ends
@@ -115,6 +131,9 @@ class World:
                 rest = (upstreams, scenario.calls, mine, self.timeline)
                 if table is None:
                     client: Client = RIVALS[str(self._policy)](*rest, rng.random)
+                elif scenario.kind == "reconnect" and targets[0].protocol == "grpc":
+                    channel = channel_of(table, targets[0])
+                    client = Channel(channel, upstreams[0], mine, self.timeline, rng)
                 else:
                     rows = None if machine is None else machine.process()
                     seed = rng.getrandbits(32)
@@ -123,6 +142,19 @@ class World:
                     mine.client = client
                 found.append(client)
         return found
+
+    def _balanced(
+        self,
+        servers: list[Server],
+        outliers: OutlierPolicy | None,
+        rng: Callable[[], float],
+    ) -> Replicas:
+        """One client's view of the replicas of a shard."""
+        ejection = None
+        if outliers is not None:
+            begins_s = -outliers.interval_s * rng()
+            ejection = Ejection(outliers, len(servers), begins_s)
+        return Replicas(servers, self.scenario.server.balance, rng, ejection)
 
     def run(self) -> Recorder:
         """Run to the scenario's end; what was counted."""
@@ -178,6 +210,7 @@ class Arrivals(Moment):
         offered, critical_offered = recorder.offered, recorder.critical_offered
         share, load = world.scenario.calls.critical, self._load
         shards = world.scenario.server.shards
+        jobs = world.jobs
         seconds, at, until = timeline.seconds, timeline.at, world.scenario.duration
 
         def arrive(moment: Moment) -> None:
@@ -190,11 +223,21 @@ class Arrivals(Moment):
             critical = draw() < share
             if critical:
                 critical_offered[index] += 1
+            if jobs is not None:
+                jobs.offer(now, critical=critical)
+                return
             client = clients[int(draw() * count)]
             shard = int(draw() * shards) if shards > 1 else 0
             client.call(shard, now, critical=critical, above=None)
 
         return arrive
+
+
+def channel_of(table: PolicyTable, target: Target) -> ChannelPolicy:
+    """How channels to *target* connect; what is not gRPC has a plain one."""
+    if target.protocol == "grpc":
+        return table.channel_for(target.name)
+    return policies.built_in().channel_for(target.name)
 
 
 def targets_of(scenario: Scenario, table: PolicyTable) -> list[Target]:

@@ -12,7 +12,7 @@ from .finagle import Finagle
 from .grpc_throttling import GrpcThrottling
 from .hedge import Hedge
 from .jitter import Jitter
-from .naive import Naive
+from .naive import Keyed, Naive
 from .none import NoRetry
 from .oracle import Oracle
 from .reconnecting import EqualJitter, FullJitter
@@ -23,6 +23,7 @@ from .rival import Rival
 RIVALS: dict[str, Callable[..., Rival]] = {
     "none": NoRetry,
     "naive": Naive,
+    "keyed": Keyed,
     "jitter": Jitter,
     "grpc": GrpcThrottling,
     "aws": AwsStandard,

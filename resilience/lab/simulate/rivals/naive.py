@@ -11,3 +11,9 @@ class Naive(Rival):
     def wait(self, flight: RivalFlight, code: str, now: float) -> float | None:
         """Always the same."""
         return 0.1
+
+
+class Keyed(Naive):
+    """The same with a key for each call, which nobody remembers after a crash."""
+
+    sends_keys = True

@@ -4,8 +4,9 @@ A rival decides three things: is a call admitted, is a failed attempt repeated a
 and what it learns from an attempt's end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
+from resilience.core.hop import Marks
 from resilience.lab.simulate.clients import Ends, Upstream
 from resilience.lab.simulate.model import Calls
 from resilience.lab.simulate.servers import OK, Attempt
@@ -59,9 +60,17 @@ class RivalFlight(Moment):
         """For policies whose waits depend on the one before."""
 
     @property
-    def previous_attempts(self) -> int:
-        """Attempts before the newest one."""
-        return self.sent - 1
+    def key(self) -> Hashable:
+        """Made up for each call, where keys are sent."""
+        return self if self.client.sends_keys else None
+
+    def die(self) -> None:
+        """Its process was killed: nothing more is sent, and nobody told."""
+        self.is_over = True
+
+    def marks(self, attempt: Attempt) -> Marks:
+        """What *attempt* carries: its number."""
+        return Marks(attempt.number - 1)
 
     def start(self, now: float) -> None:
         """Send one attempt."""
@@ -99,6 +108,8 @@ class RivalFlight(Moment):
 
     def again(self, now: float) -> None:
         """A retry is due."""
+        if self.is_over:
+            return
         if self.client.admits(self, now):
             self.start(now)
         else:
@@ -149,6 +160,7 @@ class Rival:
     """One process under another policy. As it stands: no retry."""
 
     max_attempts = 1
+    sends_keys = False
 
     def __init__(
         self,

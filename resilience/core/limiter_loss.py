@@ -1,0 +1,166 @@
+"""The limit by loss: up by one while it is used and nothing is dropped, down on loss.
+
+Results are judged in windows, and only those that were sent after the newest change of
+the limit count: what was under way before would cut twice for one cause. A cut leaves
+the share of the attempts' time that went into answers, so it is measured, not guessed.
+Each step up is a trial, taken back as soon as it brings loss, and tried again ever
+later. Sources: Chiu and Jain (additive increase, multiplicative decrease), Little's law
+for the share, BBR and CUBIC for probing rarely near a known limit.
+"""
+
+from typing import Literal
+
+from .policy import LimiterPolicy
+
+
+Shown = Literal["answered", "dropped", "nothing"]
+"""What an attempt's end says about room at the target."""
+
+WINDOW_S = 0.1
+"""Results are judged together for at least so long,"""
+LONGEST_S = 1.0
+"""for at most so long where there is a result at all,"""
+ENOUGH = 10
+"""and otherwise until there are this many."""
+MOST_LEFT = 0.9
+"""What a cut leaves, at most, of what was in flight."""
+LEAST_LEFT = 0.5
+"""And at least: the answers of a short window are the quick ones only."""
+LOSS = 0.1
+"""A cut needs more than this share of the results to be dropped (the adaptive breaker
+trips on the same share), and two of them: single losses are noise."""
+CALM = 0.05
+"""The limit grows while no more than this share is dropped."""
+FIRST_HOLD_S, LONGEST_HOLD_S = 1.0, 10.0
+"""After a step up that brought loss: until the next, doubled each time in a row."""
+
+
+class LossLimit:
+    """One limit and the results since it was judged last. Under the limiter's lock."""
+
+    __slots__ = (
+        "_answered",
+        "_answered_s",
+        "_began",
+        "_dropped",
+        "_dropped_s",
+        "_fence",
+        "_grow_at",
+        "_hold_s",
+        "_is_trial",
+        "_least",
+        "_level",
+        "_most",
+        "_peak",
+        "_until",
+        "cuts",
+        "limit",
+    )
+
+    def __init__(self, policy: LimiterPolicy) -> None:
+        self._least, self._most = policy.min_limit, policy.max_limit
+        self._level: float = float(policy.initial_limit)
+        self.limit = policy.initial_limit
+        """Attempts that may be in flight."""
+        self.cuts = 0
+        """How often it was lowered for loss."""
+        self._fence = self._until = self._grow_at = float("-inf")
+        self._hold_s = 0.0
+        self._is_trial = False
+        """Was the newest change a step up that has not passed a window yet?"""
+        self._begin(0.0)
+
+    def _begin(self, now: float) -> None:
+        self._answered = self._dropped = self._peak = 0
+        self._answered_s = self._dropped_s = 0.0
+        self._began = now
+        self._until = now + WINDOW_S
+
+    def add(
+        self, shown: Shown, since: float, elapsed_s: float, in_flight: int, now: float
+    ) -> None:
+        """An attempt ended.
+
+        Args:
+            shown: what that says.
+            since: when it was sent, monotonic.
+            elapsed_s: what it took.
+            in_flight: attempts under way, this one included.
+            now: monotonic seconds.
+        """
+        if shown == "answered":
+            self.answered(since, elapsed_s, in_flight, now)
+            return
+        self._peak = max(self._peak, in_flight)
+        if since >= self._fence and shown == "dropped":
+            self._dropped += 1
+            self._dropped_s += elapsed_s
+            if self._is_trial and self._results >= ENOUGH and self._is_lossy:
+                self._take_back(now)
+        if now >= self._until:
+            self._turn(now)
+
+    def answered(
+        self, since: float, elapsed_s: float, in_flight: int, now: float
+    ) -> None:
+        """An attempt was answered: `add` for most of them."""
+        if in_flight > self._peak:  # noqa: PLR1730 - on every call
+            self._peak = in_flight
+        if since >= self._fence:
+            self._answered += 1
+            self._answered_s += elapsed_s
+        if now >= self._until:
+            self._turn(now)
+
+    @property
+    def _results(self) -> int:
+        return self._answered + self._dropped
+
+    @property
+    def _is_lossy(self) -> bool:
+        dropped = self._dropped
+        return dropped >= 2 and dropped > LOSS * self._results
+
+    def _turn(self, now: float) -> None:
+        lasted_s = now - self._began
+        if lasted_s < LONGEST_S and self._results < ENOUGH:
+            return
+        # After a silence nobody knows when these were.
+        if self._results and lasted_s < 2 * LONGEST_S:
+            self._judge(now)
+        self._begin(now)
+
+    def _judge(self, now: float) -> None:
+        if self._is_lossy:
+            if self._is_trial:
+                self._take_back(now)
+            else:
+                self._cut(now)
+        elif self._dropped <= CALM * self._results:
+            if self._is_trial:
+                self._is_trial, self._hold_s = False, 0.0
+            if now >= self._grow_at and 2 * self._peak >= self.limit < self._most:
+                self._is_trial = True
+                self._set(self._level + 1, now)
+
+    def _take_back(self, now: float) -> None:
+        """The step up brought loss."""
+        self._is_trial = False
+        self.cuts += 1
+        self._hold_s = min(LONGEST_HOLD_S, max(FIRST_HOLD_S, 2 * self._hold_s))
+        self._grow_at = now + self._hold_s
+        self._set(self._level - 1, now)
+
+    def _cut(self, now: float) -> None:
+        """Leave what was answered, of what was in flight."""
+        self.cuts += 1
+        used = min(self._level, float(self._peak))
+        share = self._answered_s / max(1e-9, self._answered_s + self._dropped_s)
+        self._set(used * min(MOST_LEFT, max(LEAST_LEFT, share)), now)
+
+    def _set(self, level: float, now: float) -> None:
+        level = min(float(self._most), max(float(self._least), level))
+        if level != self._level:
+            self._level, self.limit = level, int(level)
+            self._fence = now
+            self._begin(now)
