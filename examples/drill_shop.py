@@ -6,6 +6,7 @@
 (that adding an item twice does no harm): with either the drill fails.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -31,9 +32,7 @@ grpc:
   methods:
     shop.Cart/Charge: {idempotency: keyed, retry: {max_attempts: 4}}
 """
-WRONG = (
-    POLICY.replace("shop.Cart/Charge", "shop.Cart/AddItem").replace("keyed", "safe")
-)
+WRONG = POLICY.replace("shop.Cart/Charge", "shop.Cart/AddItem").replace("keyed", "safe")
 POLICIES = {
     "ours": (POLICY, "Charge"),
     "bare": (POLICY.replace("name:", "mode: bypass\nname:"), "Charge"),
@@ -82,6 +81,11 @@ def count() -> dict[str, int]:
     }
 
 
+def start() -> None:
+    """Have the shop ready: what a drill does before it begins."""
+    shop()
+
+
 def main() -> None:
     """Make orders for ten seconds: the program of `drill_program.yaml`."""
     until = time.monotonic() + 10
@@ -96,4 +100,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # the drill is over
+        main()

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     default="text",
     help="text for people, json with stable keys for programs.",
 )
-def replay(
+def replay(  # noqa: PLR0917  click passes them by name
     records: tuple[str, ...],
     policies: tuple[str, ...],
     mode: Any,

@@ -2,20 +2,28 @@
 
 It is the breaker, the ramp after it and the shedding of the least critical in one
 number. Evidence comes in ticks, from this process and from its peers on the host;
-verdicts are each process's own. Probes are in proportion to what the host offers, so
-there are as many of them however calls are spread over processes.
+verdicts are each process's own, and the same for all: whoever had no call for a while
+judges the ticks that it missed, one by one. Whatever passes while it is open is a probe.
 """
 
 import threading
 from collections.abc import Callable
 
-from .admission import Admission, Evidence
+from .admission import Admission
 from .breaker import Caller, Permit, Refusal, State
 from .classify import Evidence as Shown
 from .levels import Levels
 from .policy import BreakerPolicy
 from .record import BreakerChanged
-from .sight import is_lonely, look
+from .sight import (
+    View,
+    could_show_life,
+    has_answered,
+    is_lonely,
+    look,
+    remembering,
+    shows_life,
+)
 from .ticks import (
     BAD,
     FRESH_BAD,
@@ -26,6 +34,7 @@ from .ticks import (
     OFFERED,
     OK,
     RATE,
+    SENT,
     OwnRows,
     Rows,
     Sums,
@@ -41,8 +50,8 @@ SHORTEST_TICK_S, LONGEST_TICK_S = 0.05, 0.5
 TICKS_PER_TIMEOUT = 10
 FURTHEST = 5
 """No evidence older than this many attempt timeouts counts."""
-PROBE_SPREAD = 0.3
-"""Gaps between probes vary by this share, so that processes do not ask in step."""
+USUAL_SHARE = 0.01
+"""What one answer moves what is usual by; one is looked at in each tick."""
 _BY_HAND = frozenset({"forced-open", "disabled", "shadow"})
 
 
@@ -52,10 +61,10 @@ class AdaptiveBreaker:
     # There may be ten thousand of them.
     # fmt: off
     __slots__ = (
-        "_admission", "_at", "_closed_permit", "_cut_tick", "_evidence", "_furthest",
-        "_good_s", "_is_alone", "_judged", "_levels", "_lock", "_newest_bad",
-        "_probe_at", "_rate", "_rows", "_slow_s", "_tick", "_tick_s", "_turn_at",
-        "_unit_s", "changes", "generation", "openings", "own_faults", "policy",
+        "_admission", "_at", "_bad_in_a_row", "_closed_permit", "_cut_tick",
+        "_evidence", "_furthest", "_good_s", "_is_alone", "_judged", "_levels", "_lock",
+        "_newest_bad", "_per_unit", "_rate", "_rows", "_slow_s", "_tick", "_tick_s",
+        "_turn_at", "_unit_s", "_usual_s", "_was_slow", "changes", "generation", "openings", "own_faults", "policy",
         "probes", "rejected", "scope", "since", "state",
     )
     # fmt: on
@@ -82,13 +91,13 @@ class AdaptiveBreaker:
         self._tick_s = min(
             max(unit_s / TICKS_PER_TIMEOUT, SHORTEST_TICK_S), LONGEST_TICK_S
         )
-        self._furthest = min(LENGTH - 4, round(FURTHEST * unit_s / self._tick_s))
+        self._per_unit = max(1, round(unit_s / self._tick_s))
+        self._furthest = min(LENGTH - 4, FURTHEST * self._per_unit)
         self._rows: Rows = OwnRows() if rows is None else rows
         self._admission = Admission(policy.rule)
-        self._good_s = policy.rule.answered_within * unit_s
-        if policy.slow_call_s is not None:
-            self._good_s = policy.slow_call_s
-        self._slow_s = policy.rule.slow_beyond * unit_s
+        self._usual_s = 0.0
+        """What answers usually take while all may pass."""
+        self._see_usual(0.0)
         self._tick = -1
         own = self._rows.own
         self._at = own, begin(own, 0)
@@ -103,7 +112,10 @@ class AdaptiveBreaker:
         self._cut_tick = -1
         self._is_alone = False
         """Was the last cut by this process's own evidence, not by the host's?"""
-        self._probe_at = 0.0
+        self._bad_in_a_row = 0
+        """Bad results without an answer to this process in between."""
+        self._was_slow = False
+        """Was the newest of them one of time, not of words?"""
         self._levels = Levels(self._rows)
         self._evidence = ""
         self._closed_permit = Permit(1, 0)
@@ -122,8 +134,21 @@ class AdaptiveBreaker:
 
     @property
     def allows_retries(self) -> bool:
-        """Whether retries and hedges may add load now: only while all may pass."""
-        return self._admission.fraction >= self.policy.rule.shallow
+        """Whether retries and hedges may add load now.
+
+        Only while all may pass. After a failure somebody of this host must have been
+        answered since, where there is somebody; but the first retry of a failure that
+        came quickly, or where nobody else asks, is free.
+        """
+        rule, rows, tick = self.policy.rule, self._rows, self._tick
+        if self._admission.fraction < rule.shallow:
+            return False
+        row, per_unit = self._bad_in_a_row, self._per_unit
+        if not row or tick - self._newest_bad > self._furthest:
+            return True
+        if row == 1 and not (self._was_slow and could_show_life(rows, tick, per_unit)):
+            return True
+        return shows_life(rows, tick, per_unit)
 
     def will_refuse(self, moment: float) -> bool:  # noqa: ARG002 - it may always rise
         """Is it sure by now to refuse at *moment*, if nobody acts by hand?"""
@@ -152,11 +177,14 @@ class AdaptiveBreaker:
         if self.state == "closed":
             return self._closed_permit
         with self._lock:
-            level = rng() if caller is None else caller.level
-            return self._admit_locked(now, rng, level)
+            if caller is None:
+                return self._admit_locked(now, rng, rng(), is_marked=False)
+            return self._admit_locked(
+                now, rng, caller.level, is_marked=caller.is_marked
+            )
 
     def _admit_locked(
-        self, now: float, rng: Callable[[], float], level: float
+        self, now: float, rng: Callable[[], float], level: float, *, is_marked: bool
     ) -> Permit | Refusal:
         state = self.state
         if state in _BY_HAND:
@@ -165,21 +193,20 @@ class AdaptiveBreaker:
             self.rejected += 1
             return self._refusal(None)
         fraction = self._admission.fraction
-        if fraction >= 1 or self._levels.is_among_top(level, fraction):
+        if fraction >= 1:
             return self._closed_permit
-        if now >= self._probe_at:
-            spread = 1 + PROBE_SPREAD * (2 * rng() - 1)
-            self._probe_at = now + self._gap_s() * spread
-            self.probes += 1
-            return Permit(self.generation, self.probes)
-        self.rejected += 1
-        return self._refusal(max(now, self._probe_at))
-
-    def _gap_s(self) -> float:
-        """Seconds between probes of this process: its share of the host's."""
-        own, host = self._rate, self._host_rate()
-        gap = self.policy.rule.probe_gap(host * self._unit_s)
-        return gap * self._unit_s * max(1.0, host / max(own, 1e-3))
+        if not (is_marked or self._levels.is_among_top(level, fraction)):
+            self.rejected += 1
+            opens_at = (
+                self._cut_tick * self._tick_s + self._admission.pause * self._unit_s
+            )
+            return self._refusal(max(now + self._tick_s * (1 + rng()), opens_at))
+        own, place = self._at
+        own[place + SENT] += 1
+        if not (is_marked or self._admission.is_open):
+            return self._closed_permit
+        self.probes += 1
+        return Permit(self.generation, self.probes)
 
     def _host_rate(self) -> float:
         return self._rate if self._is_alone else max(self._rate, self._rows.rate())
@@ -202,12 +229,13 @@ class AdaptiveBreaker:
         if (
             permit is not self._closed_permit
             or self.state != "closed"
-            or elapsed_s > self._slow_s
+            or elapsed_s > self._good_s
         ):
             return False
         if now >= self._turn_at:
             with self._lock:
                 self._turn_locked(now, rng)
+                self._see_usual(elapsed_s)
         own, place = self._at
         own[place + OK] += 1
         own[place + FRESH_OK] += 1
@@ -228,6 +256,9 @@ class AdaptiveBreaker:
         if evidence == "own":
             self.own_faults += 1
         if evidence in {"neutral", "own"} or self.state == "disabled":
+            own, place = self._at
+            if own[place + SENT]:
+                own[place + SENT] -= 1  # nobody need wait for it
             return
         is_ok = evidence == "success" and (long or elapsed_s <= self._good_s)
         with self._lock:
@@ -240,6 +271,16 @@ class AdaptiveBreaker:
                 is_slow=not long and elapsed_s > self._slow_s,
             )
 
+    def _see_usual(self, elapsed_s: float) -> None:
+        """What is slow follows what is usual, where that takes a while."""
+        rule, unit_s = self.policy.rule, self._unit_s
+        self._usual_s += (elapsed_s - self._usual_s) * USUAL_SHARE
+        most_s = rule.usual_times * self._usual_s
+        self._slow_s = max(rule.slow_beyond * unit_s, most_s)
+        self._good_s = max(rule.answered_within * unit_s, 1.5 * most_s)
+        if self.policy.slow_call_s is not None:
+            self._good_s = self.policy.slow_call_s
+
     def _count_locked(self, *, is_ok: bool, is_fresh: bool, is_slow: bool) -> None:
         own, place = self._at
         own[place + (OK if is_ok else BAD)] += 1
@@ -248,7 +289,12 @@ class AdaptiveBreaker:
             if is_ok and is_slow:
                 own[place + FRESH_SLOW] += 1
         if not is_ok:
-            self._newest_bad = tick = self._tick
+            tick, before = self._tick, self._newest_bad
+            if tick - before > self._furthest or has_answered(self._rows, before, tick):
+                self._bad_in_a_row = 0
+            self._bad_in_a_row += 1
+            self._was_slow = is_slow
+            self._newest_bad = tick
             self._rows.alarm(tick)
             if self._rows.own is not own:
                 self._at = self._rows.own, place_of(self._rows.own, tick)
@@ -272,80 +318,66 @@ class AdaptiveBreaker:
         own = self._rows.own
         self._at = own, begin(own, tick)  # those between are older, by their numbers
         self._tick = tick
-        newest = tick - 1 - self._rows.lag
-        judged = self._judged
-        if (
-            self._admission.fraction < 1
-            or self._newest_bad > judged
-            or self._rows.is_alarmed(judged + 1)
-        ):
-            self._judge_locked(newest, now, rng)
-        self._judged = max(judged, newest)
+        newest, judged = tick - 1 - self._rows.lag, self._judged
+        if newest > judged:
+            if (
+                self._admission.fraction < 1
+                or self._newest_bad > judged
+                or self._rows.is_alarmed(judged + 1)
+            ) and self.state not in _BY_HAND:
+                self._judge_locked(newest, now, rng)
+            self._judged = newest
 
     def _judge_locked(self, newest: int, now: float, rng: Callable[[], float]) -> None:
-        if self.state in _BY_HAND or newest <= self._judged:
-            return
-        admission, ticks = self._admission, newest - self._judged
-        before = admission.fraction
-        is_alone = is_shared = self._rows.is_shared()
-        seen: Evidence | None = None
-        if is_shared and not self._is_alone:
-            seen = self._seen(self._rows.total, newest, is_shared=True)
-            is_alone = self._newest_bad > self._judged and is_lonely(
-                self._rows, self._newest_bad, newest, self.policy.rule
+        """Judge all ticks up to *newest* that were not judged, one by one."""
+        admission, rows, judged = self._admission, self._rows, self._judged
+        is_shared = rows.is_shared()
+        is_alone = is_shared and (
+            self._is_alone
+            or (
+                self._newest_bad > judged
+                and is_lonely(rows, self._newest_bad, newest, self.policy.rule)
             )
-        if seen is None or is_alone:
-            seen = self._seen(self._seen_here, newest, is_shared=False)
-        rate = self._rate if is_alone else self._host_rate()
-        if admission.judge(seen, rate * self._unit_s, ticks):
-            self._is_alone = is_alone
-            self._cut_locked(now, rng, is_new=before >= 1)
+        )
+        total = rows.total if is_shared and not is_alone else self._seen_here
+        rate = (self._rate if is_alone else self._host_rate()) * self._unit_s
+        view = View(
+            remembering(total),
+            self.policy.rule,
+            self._furthest,
+            self._per_unit,
+            rows.lag,
+        )
+        for tick in range(max(judged + 1, newest - self._furthest, 0), newest + 1):
+            was_whole = admission.fraction >= 1
+            if was_whole and not view.total(tick).bad:
+                continue
+            seen = look(view, tick, self._cut_tick)
+            if admission.judge(seen, rate, 1 / self._per_unit, rng):
+                self._is_alone = is_alone
+                # In the tick in which those saw it that had a call.
+                self._cut_tick = tick + 1 + rows.lag
+                self.generation += 1
+                self._closed_permit = Permit(self.generation, 0)
+                self.openings += was_whole
+                short = seen.short if was_whole else seen.fresh
+                self._evidence = f"{short.bad} of {short.results} bad"
         self._name_locked(now)
 
     def _seen_here(self, tick: int) -> Sums:
-        return total_of((self._rows.own,), tick)
-
-    def _seen(
-        self, total: Callable[[int], Sums], newest: int, *, is_shared: bool
-    ) -> Evidence:
-        """What *total* says about the ticks up to *newest*."""
-        seen = look(
-            total,
-            newest,
-            self.policy.rule,
-            oldest=max(0, newest - self._furthest),
-            cut_tick=self._cut_tick,
-            judged=self._judged,
-        )
-        if not is_shared:
-            # It is the only one.
-            seen = seen._replace(short=seen.short._replace(worst=0))
-        if seen.short.bad:
-            self._evidence = f"{seen.short.bad} of {seen.short.results} bad"
-        return seen
-
-    def _cut_locked(
-        self, now: float, rng: Callable[[], float], *, is_new: bool
-    ) -> None:
-        self.generation += 1
-        self._closed_permit = Permit(self.generation, 0)
-        self._cut_tick = self._tick
-        if is_new:
-            self.openings += 1
-            first = rng() if self._rows.is_shared() else 0.7 + 0.6 * rng()
-            self._probe_at = now + self._gap_s() * first
+        # It is the only one: nobody is the worst.
+        return total_of((self._rows.own,), tick)._replace(worst=0)
 
     def _name_locked(self, now: float) -> None:
         """Call the state by its name; a change of name is a change to tell."""
         admission = self._admission
-        fraction = admission.fraction
         name: State = "limiting"
-        if fraction >= 1:
+        if admission.fraction >= 1:
             name = "closed"
+        elif admission.is_open:
+            name = "open"
         elif admission.is_good:
             name = "recovering"
-        elif fraction <= 2 * self.policy.rule.floor:
-            name = "open"
         if name != self.state:
             self._tell_locked(name, now)
         if name == "closed":
@@ -371,6 +403,7 @@ class AdaptiveBreaker:
             self._closed_permit = Permit(self.generation, 0)
             if state == "open":
                 self._admission.fraction = self.policy.rule.floor
+                self._admission.shut(self._host_rate() * self._unit_s, lambda: 0.5)
                 self._cut_tick = self._tick
             self._tell_locked(state, now)
 

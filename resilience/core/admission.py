@@ -1,17 +1,25 @@
 """How much of what is offered may pass: the adaptive breaker's rule, as pure numbers.
 
-One fraction stands for closed (1), limiting, open (the floor) and recovering (on its
-way up). It is cut to the share that was measured to be accepted, never by a blind
-factor, and rises only while answers to what was sent after the cut come back quickly.
+One fraction stands for closed (1), limiting, open (near the floor) and recovering (on
+its way up). Evidence moves it down, to the share that was measured to be accepted and
+never by a blind factor. Good answers move it up at once; silence moves it up too, but
+after a pause, so that nobody stays shut out for want of calls to learn from. An answer
+that is slow, or that does not come, holds it where it is.
+
 All times are in units of the attempt timeout. The constants were found by search over
 outages, brownouts and overload in three topologies; `AdaptiveRule` says what each does.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .ticks import LENGTH, Sums
+from .ticks import Sums
+
+
+_FURTHEST_AGE = 10.0
+"""The climb does not get steeper after this: the fraction is 1 long before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,58 +29,69 @@ class AdaptiveRule:
     answered_within: float = 0.6
     """An answer that took more of its attempt's timeout than this is bad."""
     slow_beyond: float = 0.12
-    """Fresh answers slower than this share of the timeout stop the recovery: the
+    """Fresh answers slower than this share of the timeout hold the fraction: the
     server's queue grows. They are no failures."""
-    trip_share: float = 0.1
-    """Bad results above this share of the newest ticks cut."""
+    usual_times: float = 2.0
+    """No answer is slow, and 1.5 times that none bad, before it took this many times
+    what is usual."""
+    trip_share: float = 0.2
+    """Bad results above this share of the newest ticks cut what was whole."""
     least_bad: int = 2
-    """One lone bad result never cuts."""
+    """One lone bad result never does."""
     headroom: float = 1.05
     """A cut leaves this much of the measured accept rate."""
-    floor: float = 0.01
-    """The least fraction; probes come on top."""
-    shallow: float = 0.97
-    """A cut to more than this is none, and retries stop below it."""
-    short_ticks: int = 3
-    """The newest ticks that a cut looks at first."""
+    floor: float = 0.03
+    """No cut leaves less."""
+    shallow: float = 0.85
+    """A first cut to more than this is none, and retries stop below it."""
+    short_ticks: int = 2
+    """The newest ticks that a first cut looks at."""
     long_ticks: int = 10
     """The ticks over which the accept rate is measured."""
     least_results: int = 3
     """Where fewer results are inside, the look goes further back."""
-    fresh_bad_share: float = 0.125
-    """More bad results than this among fresh ones stop the recovery."""
+    fresh_ticks: int = 3
+    """The newest ticks whose fresh results count; further back until there is one."""
+    fresh_bad_share: float = 0.28
+    """A bad result above this share of the fresh ones cuts again."""
     slow_share: float = 0.5
-    """The same for slow ones."""
-    growth: float = 0.1
-    """The first step up adds this share; for processes of few calls, more."""
-    acceleration: float = 1.5
-    """Each further step adds this much more: from the floor to 1 in about 2 s."""
-    most_growth: float = 3.0
-    """No step adds more than this share."""
-    probe_share: float = 0.06
-    """Probes as a share of what a host offers at `usual_rate`."""
-    usual_rate: float = 80.0
-    """Calls per attempt timeout at which the share and the growth hold as written."""
-    probe_power: float = 0.3
-    """Hosts of lower rates probe with a larger share, by this power of the ratio."""
+    """Slow and missing answers above this share of the fresh ones hold."""
+    creep: float = 0.01
+    """While it is held, the fraction grows by this share in an attempt timeout: what
+    was slow may be usual now."""
+    growth: float = 0.46
+    """The first step up after a good answer adds this share."""
     growth_power: float = 0.7
-    """The same for the first step up."""
-    least_gap: float = 0.05
-    """Attempt timeouts between the probes of a host, at least."""
-    most_gap: float = 2.0
-    """And at most."""
+    """Hosts that offer less step higher, by this power of the ratio of rates."""
+    acceleration: float = 1.75
+    """Each further step adds this much more."""
+    most_growth: float = 3.75
+    """No step adds more than this share."""
+    pause: float = 0.68
+    """So long after a cut nothing rises that no good answer raises."""
+    pause_power: float = 0.28
+    """Hosts that offer less pause longer: each of their attempts is a larger share."""
+    spread: float = 0.3
+    """Pauses differ by this share, so that processes do not rise in step."""
+    climb: float = 2.0
+    """After the pause the logarithm of the fraction rises so fast, per timeout."""
+    climb_power: float = -0.3
+    """Hosts that offer less climb more slowly."""
+    climb_acceleration: float = 1.75
+    """And this many times faster for each timeout since the cut."""
+    usual_rate: float = 80.0
+    """Calls per attempt timeout of a host for which the numbers hold as written."""
+    least_rate: float = 1.0
+    """A host that offers less is taken for one that offers this."""
 
-    def probe_gap(self, rate: float) -> float:
-        """Between two probes of a host that offers *rate* calls per timeout."""
-        rate = max(rate, 1e-3)
-        share = self.probe_share * math.pow(rate / self.usual_rate, -self.probe_power)
-        gap = 1 / (min(1.0, share) * rate)
-        return min(max(gap, self.least_gap), self.most_gap)
+    def scaled(self, number: float, power: float, rate: float) -> float:
+        """*number*, for a host that offers *rate* calls per timeout."""
+        return number * math.pow(self.usual_rate / max(rate, self.least_rate), power)
 
-    def first_growth(self, rate: float) -> float:
-        """The first step up, for a host that offers *rate* calls per timeout."""
-        ratio = self.usual_rate / max(rate, 1e-3)
-        return min(self.most_growth, self.growth * math.pow(ratio, self.growth_power))
+    def pause_of(self, rate: float, draw: float) -> float:
+        """How long nothing rises after a cut; *draw* is uniform on [0, 1)."""
+        spread = 1 + self.spread * (2 * draw - 1)
+        return self.scaled(self.pause, self.pause_power, rate) * spread
 
 
 RULE = AdaptiveRule()
@@ -81,8 +100,8 @@ RULE = AdaptiveRule()
 class Evidence(NamedTuple):
     """What is looked at when a tick is judged."""
 
-    new_bad: int
-    """Bad results since the last judgement."""
+    tick: Sums
+    """The tick itself."""
     short: Sums
     """The newest ticks: is it bad now? Where many processes look, what the worst of
     them has seen counts for nothing: its own network may be broken."""
@@ -90,40 +109,55 @@ class Evidence(NamedTuple):
     """What was offered and what was accepted of it."""
     fresh: Sums
     """Results since the last cut, the newest first."""
+    slow: int
+    """Fresh answers of the newest ticks alone that were slow."""
+    missing: int
+    """Attempts sent since the cut, slow by now, that nobody has answered."""
+    age: float
+    """Attempt timeouts since the last cut."""
 
 
 class Admission:
     """The admitted fraction of one scope, in one process. Its owner locks."""
 
-    __slots__ = ("_first_growth", "_growth", "_is_good", "fraction", "rule")
+    __slots__ = ("_growth", "_pause", "_rate", "fraction", "is_good", "is_open", "rule")
 
     def __init__(self, rule: AdaptiveRule = RULE) -> None:
         self.rule = rule
+        self.reset()
+
+    def reset(self) -> None:
+        """Let everything pass."""
         self.fraction = 1.0
-        self._is_good = False
-        self._growth = self._first_growth = rule.growth
+        self.is_good = False
+        """Is it on its way up, by good answers?"""
+        self.is_open = False
+        """Is nothing known since a cut to the floor?"""
+        self._growth = 0.0
+        self._pause = 0.0
+        self._rate = self.rule.usual_rate
 
     @property
-    def is_good(self) -> bool:
-        """Is it on its way up?"""
-        return self._is_good and self.fraction < 1
+    def pause(self) -> float:
+        """How long after the cut silence raises nothing."""
+        return self._pause
 
-    def judge(self, evidence: Evidence, rate: float, ticks: int) -> bool:
-        """Judge *evidence*, *ticks* after the last time; True: it was cut.
+    def judge(
+        self, seen: Evidence, rate: float, span: float, rng: Callable[[], float]
+    ) -> bool:
+        """Judge one tick more; True: it was cut.
 
         Args:
-            evidence: completed ticks only.
+            seen: completed ticks only.
             rate: what the host offers, in calls per attempt timeout.
-            ticks: since the last judgement, 1 or more.
+            span: the tick's length.
+            rng: uniform numbers on [0, 1).
         """
-        if self._is_cut(evidence):
-            self._growth = self._first_growth = self.rule.first_growth(rate)
-            self._is_good = False
+        if self._calls_for_cut(seen) and self._is_cut(seen):
+            self.shut(rate, rng)
             return True
         if self.fraction < 1:
-            self._look_up(evidence.fresh)
-            if self._is_good:
-                self._rise(min(ticks, LENGTH))
+            self._rise(seen, span)
         return False
 
     def is_bad(self, short: Sums) -> bool:
@@ -134,41 +168,55 @@ class Admission:
             return False
         return bad > rule.trip_share * short.results
 
-    def _is_cut(self, evidence: Evidence) -> bool:
-        rule, short, long = self.rule, evidence.short, evidence.long
-        if not evidence.new_bad or not self.is_bad(short):
-            return False
-        if self.fraction < rule.shallow and not evidence.fresh.fresh_bad:
-            return False  # what is bad was sent before the last cut
+    def _calls_for_cut(self, seen: Evidence) -> bool:
+        if self.fraction >= 1:
+            return bool(seen.tick.bad) and self.is_bad(seen.short)
+        # What is bad and was sent before the last cut is no news.
+        fresh = seen.fresh
+        share = self.rule.fresh_bad_share
+        return bool(seen.tick.fresh_bad) and fresh.fresh_bad > share * fresh.fresh
+
+    def _is_cut(self, seen: Evidence) -> bool:
+        rule, long = self.rule, seen.long
         accepted = rule.headroom * long.ok / max(1, long.offered)
         fraction = max(rule.floor, min(self.fraction, accepted))
-        if fraction >= rule.shallow:
+        if self.fraction >= 1 and fraction >= rule.shallow:
             return False
         self.fraction = fraction
         return True
 
-    def _look_up(self, fresh: Sums) -> None:
-        if not fresh.fresh:
-            return
-        rule, results = self.rule, fresh.fresh
-        self._is_good = (
-            fresh.fresh_bad <= rule.fresh_bad_share * results
-            and fresh.fresh_slow <= rule.slow_share * results
-        )
-        if not self._is_good:
-            self._growth = self._first_growth
+    def shut(self, rate: float, rng: Callable[[], float]) -> None:
+        """Begin the pause that follows a cut."""
+        self.is_good = False
+        self.is_open = self.fraction <= 2 * self.rule.floor
+        self._growth = 0.0
+        self._rate = rate
+        self._pause = self.rule.pause_of(rate, rng())
 
-    def _rise(self, ticks: int) -> None:
-        rule, fraction, growth = self.rule, self.fraction, self._growth
-        for _ in range(ticks):
-            fraction *= 1 + growth
-            growth = min(rule.most_growth, growth * rule.acceleration)
-            if fraction >= 1:
-                fraction = 1.0
-                break
-        self.fraction, self._growth = fraction, growth
+    def _rise(self, seen: Evidence, span: float) -> None:
+        rule, fresh = self.rule, seen.fresh
+        if fresh.fresh_ok:
+            self.is_open = False
+        doubts = fresh.fresh_slow + seen.missing
+        if (seen.slow or seen.missing) and (
+            doubts > rule.slow_share * (fresh.fresh + seen.missing)
+        ):
+            self.is_good = False
+            self._growth = 0.0
+            self._times(1 + rule.creep * span)
+        elif fresh.fresh_ok and fresh.fresh_bad <= rule.fresh_bad_share * fresh.fresh:
+            self.is_good = True
+            growth = self._growth * rule.acceleration or rule.scaled(
+                rule.growth, rule.growth_power, self._rate
+            )
+            self._growth = min(rule.most_growth, growth)
+            self._times(1 + self._growth)
+        elif seen.age >= self._pause:
+            pace = rule.scaled(rule.climb, rule.climb_power, self._rate)
+            age = min(seen.age, _FURTHEST_AGE)
+            self._times(math.exp(pace * rule.climb_acceleration**age * span))
 
-    def reset(self) -> None:
-        """Let everything pass."""
-        self.fraction, self._is_good = 1.0, False
-        self._growth = self._first_growth
+    def _times(self, factor: float) -> None:
+        self.fraction = min(1.0, self.fraction * factor)
+        if self.fraction >= 1:
+            self.is_good = self.is_open = False

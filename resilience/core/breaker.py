@@ -54,6 +54,11 @@ class Caller(Protocol):
         """Its place among others, from 0.0 (shed first) to below 1.0; it stays."""
         ...
 
+    @property
+    def is_marked(self) -> bool:
+        """Does it belong to a probe of a layer above, and may be this breaker's?"""
+        ...
+
 
 class Breaker(Protocol):
     """One scope's breaker. Safe to share between threads."""

@@ -443,4 +443,5 @@ class Call:
             wait_s=to.wait_s or to.hold_s,
             time_left_s=None if deadline is None else deadline - now,
             now=now,
+            limit_at=self._wake_at,
         )

@@ -361,6 +361,7 @@ class HedgedCall(Call):
         self, outcome: Outcome, elapsed: float, decision: Decision, to: Next, now: float
     ) -> None:
         newest, self._number = self._number, self._shown
+        self._wake_at = None  # the next moment of all is no limit of this one
         super()._log(outcome, elapsed, decision, to, now)
         self._number = newest
 

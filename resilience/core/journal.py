@@ -44,6 +44,7 @@ class Journal:
         wait_s: float,
         time_left_s: float | None,
         now: float,
+        limit_at: float | None = None,
     ) -> None:
         """Attempt *number* ended."""
         ended = AttemptEnded(
@@ -58,6 +59,7 @@ class Journal:
             time_left_s,
             self._mode,
             now,
+            limit_at,
         )
         self.history.append(ended)
         self._fresh.append(ended)

@@ -57,6 +57,8 @@ class AttemptEnded(NamedTuple):
     """To the call's deadline; None: it has none."""
     mode: Mode
     now: float
+    limit_at: float | None = None
+    """When its own timeout would have ended it; None: never, or it had rivals."""
 
 
 class CallEnded(NamedTuple):

@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 
-LENGTH = 64
+LENGTH = 56
 """Ticks kept; more than five attempt timeouts of the usual length."""
-SHORT = 16
-"""Ticks in a new ring, to be light: more than a cut looks at where calls are frequent.
-Where they are rare, the first bad result finds less before it; from then on the ring
-grows whenever a tick that is still in sight would have to give way."""
-OFFERED, OK, BAD, FRESH_OK, FRESH_BAD, FRESH_SLOW = range(1, 7)
+SIGHT = 16
+"""Ticks that are surely kept while nothing bad is seen: more than a cut looks at where
+calls are frequent. Where they are rare, the first bad result finds less before it."""
+SHORT = 4
+"""Ticks in a new ring, to be light. It grows when one that is in sight would have to
+give way, so that a scope that is called rarely stays as small as it is."""
+OFFERED, OK, BAD, FRESH_OK, FRESH_BAD, FRESH_SLOW, SENT = range(1, 8)
 """Places inside one tick; place 0 holds the tick's number."""
-TICK_CELLS = 7
+TICK_CELLS = 8
 RATE = 0
 """The place of the process's own offered rate, in calls per 1000 s."""
 MIX = 1
@@ -28,7 +30,7 @@ HEAD_CELLS = MIX + CLASSES
 CELLS = HEAD_CELLS + LENGTH * TICK_CELLS
 
 Cells: TypeAlias = "memoryview | array[int]"
-"""`HEAD_CELLS`, then some ticks, `LENGTH` or `SHORT`: int32 in the process, for there
+"""`HEAD_CELLS`, then some ticks, `SHORT` to `LENGTH`: int32 in the process, for there
 may be ten thousand scopes, int64 where processes share them."""
 MASK = 2**31 - 1
 """What is kept of a tick's number: the rest says nothing among so few ticks."""
@@ -45,6 +47,8 @@ class Sums(NamedTuple):
     fresh_bad: int = 0
     fresh_slow: int = 0
     """Of the fresh and ok ones."""
+    sent: int = 0
+    """Attempts that began while not all could."""
     worst: int = 0
     """Bad results of the one process that had most, tick by tick."""
 
@@ -103,13 +107,12 @@ class Rows(Protocol):
 class OwnRows:
     """The ring of a process that is alone."""
 
-    __slots__ = ("_keeps", "lag", "own")
+    __slots__ = ("_sight", "lag", "own")
 
     def __init__(self) -> None:
         self.own: Cells = make_cells(SHORT)
         self.lag = 0
-        self._keeps = False
-        """Was there something bad? Then ticks in sight do not give way."""
+        self._sight = SIGHT
 
     def total(self, tick: int) -> Sums:
         """What this process has seen in *tick*."""
@@ -129,12 +132,11 @@ class OwnRows:
 
     def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:  # noqa: ARG002 - nobody listens
         """*tick* begins."""
-        if self._keeps:
-            self.own = with_room(self.own, tick)
+        self.own = with_room(self.own, tick, self._sight)
 
     def alarm(self, tick: int) -> None:  # noqa: ARG002 - nobody listens
         """From now on more is kept."""
-        self._keeps = True
+        self._sight = LENGTH
 
     def is_alarmed(self, since: int) -> bool:  # noqa: ARG002 - nobody else is there
         """No."""
@@ -146,14 +148,11 @@ def make_cells(ticks: int = LENGTH) -> Cells:
     return array("i", bytes((HEAD_CELLS + ticks * TICK_CELLS) * 4))
 
 
-def with_room(cells: Cells, tick: int) -> Cells:
-    """*cells*, or a larger ring where *tick* would replace one that is in sight.
-
-    A scope that is called rarely has few ticks, and stays light.
-    """
+def with_room(cells: Cells, tick: int, sight: int) -> Cells:
+    """*cells*, or a larger ring where *tick* would replace one of the last *sight*."""
     while len(cells) < CELLS:
         kept = cells[place_of(cells, tick)]
-        if not kept or not 0 < (tick & MASK) - kept < LENGTH:
+        if not (kept and 0 < (tick & MASK) - kept < sight):
             break
         cells = _doubled(cells)
     return cells
@@ -183,13 +182,13 @@ def begin(cells: Cells, tick: int) -> int:
 
 def total_of(rings: Sequence[Cells], tick: int) -> Sums:
     """What *rings* hold of *tick*."""
-    sums = [0] * 7
+    sums = [0] * TICK_CELLS
     for cells in rings:
         place = place_of(cells, tick)
         if cells[place] == tick & MASK:
             bad = cells[place + BAD]
-            sums[6] = max(bad, sums[6])
-            for cell in range(6):
+            sums[-1] = max(bad, sums[-1])
+            for cell in range(TICK_CELLS - 1):
                 sums[cell] += cells[place + 1 + cell]
     return Sums(*sums)
 

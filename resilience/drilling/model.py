@@ -148,13 +148,16 @@ class Drill(Part):
     """The whole drill; what is before the first fault is the baseline, what is after
     the last one shows the recovery."""
     warm_up: Moment = 0.0
-    """Left out of the baseline, at its start."""
+    """Left out of all figures, at the drill's start: what is slow once only."""
     expires: Expiry | None = None
     """From this moment on nothing is injected, whoever is started with it."""
     run: Function | None = None
     """What makes the calls: a function, plain or async, called once for each."""
     command: list[str] = Field(default_factory=list)
     """What makes the calls: a program, in a process of its own."""
+    setup: Function | None = None
+    """Called before the drill begins: what starts and connects there takes none of its
+    time. Of `run` only."""
     verify: Function | None = None
     """Called at the end; what it returns, a mapping of names and numbers, is added to
     the figures (duplicates counted where they happen)."""

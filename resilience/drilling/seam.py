@@ -73,7 +73,7 @@ class Seam:
     # -- its time ------------------------------------------------------------------
 
     def begin(self, at: float | None = None) -> None:
-        """The drill starts now, or started at the monotonic moment *at*."""
+        """The drill starts now, or at the monotonic moment *at*; infinity: not yet."""
         self.began = self.now() if at is None else at
 
     def elapsed(self) -> float:

@@ -43,9 +43,11 @@ class Reconnect(Part):
 
 
 class OutlierDetection(Part):
-    """Addresses whose calls fail far too often get none for a while (gRFC A50). What a
-    hedge overtook, or a timeout ended, counts as failed: with hedging, slow addresses
-    are found too. Each channel looks for itself."""
+    """Addresses whose calls fail far too often get none for a while (gRFC A50).
+
+    What a hedge overtook, or a timeout ended, counts as failed: with hedging, slow
+    addresses are found too. Each channel looks for itself.
+    """
 
     interval: Length = UNSET
     """How often results are looked at."""

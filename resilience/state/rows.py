@@ -19,6 +19,7 @@ from resilience.core.ticks import (
     NO_SUMS,
     RATE,
     SHORT,
+    SIGHT,
     TICK_CELLS,
     Cells,
     Sums,
@@ -113,8 +114,8 @@ class HostRows:
         last, self._tick = self._tick, tick
         self._tick_s = tick_s
         self.last_used = now
-        if self._alarmed >= 0:
-            self.own = with_room(self.own, tick)
+        sight = SIGHT if self._alarmed < 0 else LENGTH
+        self.own = with_room(self.own, tick, sight)
         member = self._host.pulse(now)
         if member is not self._member:
             self._forget(member)

@@ -159,17 +159,17 @@ def test_a_repeat_without_a_place_tells_the_last_real_outcome():
     binding = binding_of(
         limiter=limiting(initial_limit=1, max_wait_s=0.0),
         retry=retry(),
-        retry_budget=budget("tokens", max_tokens=10),
+        retry_budget=budget(ratio=0, min_per_second=1, ttl_s=10),
     )
     made, _ = arrived(binding)
     step = answered(made, 0.1, REFUSED)
     full(binding, 0.2)
-    before = binding.budget.balance(0.2)
+    before = binding.budget.balance(step.wake_at)
     finish = finish_of(made.advance(Woke(step.wake_at), step.wake_at))
 
     assert (finish.reason, finish.outcome) == ("limiter", REFUSED)
     assert finish.rejection is None
-    assert binding.budget.balance(0.2) == before
+    assert binding.budget.balance(step.wake_at) == before
 
 
 def test_a_deadline_is_checked_when_the_turn_comes():

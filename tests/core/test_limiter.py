@@ -190,6 +190,17 @@ def test_a_wait_that_cannot_end_in_time_is_not_begun(deadline, expected_s, waits
     assert isinstance(found, Waiter) is waits
 
 
+def test_only_who_goes_before_counts_for_the_turn():
+    """The critical need not wait for the turns of those below them."""
+    made = limiter()
+    fill(made)
+    stand(made, rank=SHEDDABLE)
+    stand(made, rank=SHEDDABLE)
+
+    assert isinstance(made.wait(0.0, SHEDDABLE, None, 0.7), Full)
+    assert isinstance(made.wait(0.0, CRITICAL, None, 0.7), Waiter)
+
+
 def test_without_a_wait_there_is_no_queue():
     """`max_wait: off` refuses at once what finds no place."""
     made = limiter(max_wait_s=0.0)

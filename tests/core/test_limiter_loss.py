@@ -80,6 +80,7 @@ def test_a_cut_begins_from_what_was_used():
 def test_noise_does_not_cut(answered, dropped):
     """Single losses, and one in eleven, are no overload."""
     target = Target()
+    target.now += 1.0  # a second is judged whatever there is of it
 
     assert target.window(answered, dropped, in_flight=5) == 20
 
@@ -94,6 +95,18 @@ def test_what_was_sent_before_a_cut_does_not_cut_again():
     target.now += 1.0
 
     assert target.window(answered=5, in_flight=1) == 10
+
+
+def test_what_was_answered_of_before_does_not_hide_a_loss():
+    """Answers to what was sent under the old limit say nothing about the new one."""
+    target = Target()
+    sent = target.now
+    target.window()
+    for _ in range(300):
+        target.limit.add("answered", sent, 0.1, 21, target.now + 0.001)
+    target.window(0, 20, in_flight=21)
+
+    assert target.limit.limit == 20
 
 
 def test_a_step_up_that_brings_loss_is_taken_back_at_once():

@@ -13,12 +13,14 @@ from importlib import import_module
 from typing import Any
 
 from resilience.drilling.model import Drill
+from resilience.drilling.seam import Seam
 
 from .measuring import Operation
 
 
 LEAVE_S = 10.0
 """How long calls that are under way at the end may take to end."""
+CTRL_C = "Ctrl-C"
 Told = Callable[[Operation], None]
 Tick = Callable[[], bool]
 """Asked between calls; False: the drill is over."""
@@ -61,36 +63,44 @@ def code_of(error: BaseException) -> str:
     return type(error).__name__
 
 
-class Load:
-    """Calls one function as a drill says. Used once."""
+def outcome_of(function: Callable[[], Any]) -> Any:
+    """What *function*, plain or async, returns."""
+    found = function()
+    if not inspect.isawaitable(found):
+        return found
 
-    def __init__(
-        self,
-        drill: Drill,
-        function: Callable[..., Any],
-        elapsed: Callable[[], float],
-        told: Told,
-        tick: Tick,
-        interrupted: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Make ready.
+    async def awaited() -> Any:
+        return await found
+
+    return asyncio.run(awaited())
+
+
+def _nothing() -> None:
+    """There is nothing to set up."""
+
+
+class Load:
+    """Calls the function of one drill as it says. Used once."""
+
+    def __init__(self, drill: Drill, seam: Seam, told: Told, tick: Tick) -> None:
+        """Find the functions.
 
         Args:
-            drill: says how often and how long.
-            function: called without arguments, or with the call's number if it takes
-                one.
-            elapsed: seconds from the drill's start.
+            drill: names them, and says how often and how long.
+            seam: its faults; it begins once all is set up, and Ctrl-C stops it.
             told: hears of each operation, in any thread.
             tick: asked before each call.
-            interrupted: told at once of Ctrl-C, before calls under way are waited for.
+
+        Raises:
+            ValueError: there is no such function.
         """
         self._drill = drill
-        self._function = function
-        self._elapsed = elapsed
+        self._seam = seam
         self._told = told
         self._tick = tick
-        self._interrupted = interrupted
-        self._takes_number = bool(inspect.signature(function).parameters)
+        self._function = function_of(drill.run or "")
+        self._setup = function_of(drill.setup) if drill.setup else _nothing
+        self._takes_number = bool(inspect.signature(self._function).parameters)
         self._waiting = threading.Event()
 
     def make(self) -> None:
@@ -98,6 +108,7 @@ class Load:
         if inspect.iscoroutinefunction(self._function):
             asyncio.run(self._amake())
         else:
+            outcome_of(self._setup)
             self._make()
 
     def _due(self, number: int) -> float:
@@ -107,16 +118,17 @@ class Load:
         return (number,) if self._takes_number else ()
 
     def _end(self, due: float, code: str) -> None:
-        took = self._elapsed() - due
+        took = self._seam.elapsed() - due
         self._told(Operation(due, took, code, self._drill.deadline))
 
     def _make(self) -> None:
+        self._seam.begin()
         pool = ThreadPoolExecutor(self._drill.load.most_at_once, "resilience-drill")
         number = 0
         is_whole = False
         try:
             while (due := self._due(number)) < self._drill.duration and self._tick():
-                wait = due - self._elapsed()
+                wait = due - self._seam.elapsed()
                 if wait > 0:
                     self._waiting.wait(min(wait, 0.05))
                     continue
@@ -124,7 +136,7 @@ class Load:
                 number += 1
             is_whole = due >= self._drill.duration
         except BaseException:
-            self._interrupted()
+            self._seam.stop(CTRL_C)
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=not is_whole)
@@ -138,12 +150,16 @@ class Load:
             self._end(due, "OK")
 
     async def _amake(self) -> None:
+        found = self._setup()
+        if inspect.isawaitable(found):  # in the loop that the calls are made in
+            await found
+        self._seam.begin()
         places = asyncio.Semaphore(self._drill.load.most_at_once)
         tasks: set[asyncio.Task[None]] = set()
         number = 0
         try:
             while (due := self._due(number)) < self._drill.duration and self._tick():
-                wait = due - self._elapsed()
+                wait = due - self._seam.elapsed()
                 if wait > 0:
                     await asyncio.sleep(min(wait, 0.05))
                     continue
@@ -152,7 +168,7 @@ class Load:
                 task.add_done_callback(tasks.discard)
                 number += 1
         except BaseException:
-            self._interrupted()
+            self._seam.stop(CTRL_C)
             raise
         finally:
             if tasks:

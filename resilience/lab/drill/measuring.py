@@ -1,9 +1,9 @@
 """What the calls of a drill amount to; every figure is defined here and nowhere else.
 
 - *success*: operations that ended well, over all; of the baseline (before the first
-  fault, without the warm-up), of the time of the faults and of the time after them. An
-  operation is one run of the drill's function, or, where a program makes the calls,
-  one call; it belongs to the moment it was due.
+  fault), of the time of the faults and of the time after them. An operation is one run
+  of the drill's function, or, where a program makes the calls, one call; it belongs to
+  the moment it was due. What was due in the warm-up is in no figure.
 - *overruns*: operations that took longer than the drill's `deadline`, or calls that
   took longer than their own, by more than the grace.
 - *repeated*: calls that the server is known to have executed more than once.
@@ -73,6 +73,8 @@ def measure(
 ) -> dict[str, float | None]:
     """The figures of one drill, by name; `expecting.FIGURES` lists them."""
     first, last = drill.faults_begin, drill.faults_end
+    operations = [one for one in operations if one.at >= drill.warm_up]
+    calls = [seen for seen in calls if seen.at >= drill.warm_up]
     before = _between(operations, drill.warm_up, first)
     during = _between(operations, first, last)
     after = _between(operations, last, drill.duration)

@@ -18,8 +18,9 @@ from resilience.drilling.armed import BEGAN, EVENTS
 from resilience.drilling.marks import CallSeen
 from resilience.drilling.model import Drill
 
+from .loading import CTRL_C
 from .measuring import operations_of
-from .running import CTRL_C, LOOK_S, Seen, Watch
+from .running import LOOK_S, Seen, Watch
 
 
 LEAVE_S = 5.0

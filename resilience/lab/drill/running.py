@@ -5,8 +5,7 @@ stop, and has the figures judged. Whatever ends it (its time, a condition, Ctrl-
 that moment on nothing is injected.
 """
 
-import contextlib
-import inspect
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from resilience.drilling.model import Drill
 from resilience.drilling.reading import drill as read_drill
 from resilience.drilling.seam import Seam
 
-from .loading import Load, function_of
+from .loading import CTRL_C, Load, function_of, outcome_of
 from .measuring import Operation, measure, newest
 from .outcome import Outcome, judge
 
@@ -30,7 +29,6 @@ LOOK_S = 0.1
 """How often the reasons to stop are looked at."""
 ENOUGH = 5
 """Operations in the newest window below which nothing is concluded."""
-CTRL_C = "Ctrl-C"
 
 
 class NotArmedError(ValueError):
@@ -138,14 +136,7 @@ def _verified(verify: Callable[..., Any]) -> dict[str, float | None]:
     Raises:
         ValueError: it returns no mapping of names and numbers.
     """
-    found = verify()
-    if inspect.isawaitable(found):
-        import asyncio
-
-        async def awaited() -> Any:
-            return await found
-
-        found = asyncio.run(awaited())
+    found = outcome_of(verify)
     if not isinstance(found, Mapping):
         msg = f"`verify` returned {type(found).__name__}, no mapping of figures"
         raise ValueError(msg)  # noqa: TRY004 - the drill file's fault
@@ -155,32 +146,27 @@ def _verified(verify: Callable[..., Any]) -> dict[str, float | None]:
 def _run_function(path: str, drill: Drill, progress: Callable[[float], None]) -> Seen:
     """Call the drill's function in this process."""
     seam = Seam(drill, path)
+    seam.begin(math.inf)  # what sets up meets no fault
     armed.arm(os.environ[VARIABLE], seam)
     seen = Seen()
     seam.listeners.append(seen.calls.append)
+    watch = Watch(drill, seen, seam.elapsed)
+
+    def tick() -> bool:
+        progress(seam.elapsed())
+        reason = watch.reason()
+        if reason:
+            seam.stop(reason)
+        return not seam.is_over
+
     try:
-        function = function_of(drill.run or "")
-        watch = Watch(drill, seen, seam.elapsed)
-        seam.begin()
-
-        def tick() -> bool:
-            progress(seam.elapsed())
-            reason = seam.is_over or watch.reason()
-            if reason and seam.elapsed() < drill.duration:
-                seen.stopped = seen.stopped or reason
-                seam.stop(reason)
-                return False
-            return True
-
-        def interrupted() -> None:
-            seen.stopped = seen.stopped or CTRL_C
-            seam.stop(seen.stopped)
-
-        told = seen.operations.append
-        load = Load(drill, function, seam.elapsed, told, tick, interrupted)
-        with contextlib.suppress(KeyboardInterrupt):
-            load.make()
+        load = Load(drill, seam, seen.operations.append, tick)
+        load.make()
+    except KeyboardInterrupt:
+        seam.stop(CTRL_C)
     finally:
+        if seam.elapsed() < drill.duration:
+            seen.stopped = seam.is_over
         seen.injected = dict(seam.injected)
         armed.disarm(os.environ[VARIABLE])
     return seen

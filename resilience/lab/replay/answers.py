@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 from resilience.core.outcome import Outcome
 from resilience.core.target import Target
 
-from .recorded import Made, Recorded
+from .recorded import LATE_S, Made, Recorded
 
 
 Certainty = Literal["known", "assumed", "unknown"]
@@ -22,8 +22,6 @@ Certainty = Literal["known", "assumed", "unknown"]
 MOVED_S: Final = 0.1
 """An attempt that begins this much earlier or later than the recorded one is another
 one: the server was in another state."""
-LATE_S: Final = 0.05
-"""Timers of a busy process fire this late; what came within it came in time."""
 AHEAD_S: Final = 30.0
 """The recording is read this far ahead of the moment that is played."""
 MOST_AHEAD: Final = 50_000

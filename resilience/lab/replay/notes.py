@@ -4,58 +4,57 @@ from collections.abc import Mapping
 
 from resilience.policy import PolicyTable
 
+from .answers import Certainty
 from .reading import Contents
 
 
 def notes_on(
-    contents: Contents, table: PolicyTable, attempts: Mapping[str, int]
+    contents: Contents, table: PolicyTable, attempts: Mapping[Certainty, int]
 ) -> tuple[str, ...]:
     """Everything about this recording and policy that limits what the figures mean."""
-    return tuple(_notes(contents, table, attempts))
-
-
-def _notes(contents, table, attempts):
-    for place in contents.cut_off:
-        yield f"{place} was cut off and is left out"
-    if contents.begun_before:
-        yield (
-            f"{_number(contents.begun_before, 'process')} had made calls before the "
-            "recording begins: their breakers and budgets start from nothing here"
+    found = [f"{place} was cut off and is left out" for place in contents.cut_off]
+    found += [
+        f"{_number(number, noun)} {text}"
+        for number, noun, text in (
+            (contents.begun_before, "process", _BEGUN),
+            (contents.missing, "call", _MISSING),
+            (contents.lost, "record", "could not be written at the time"),
+            (contents.unfinished, "call", _UNFINISHED),
+            (contents.not_whole, "call", _NOT_WHOLE),
         )
-    if contents.missing:
-        yield (
-            f"{_number(contents.missing, 'call')} left no record, by the gaps in the "
-            "call numbers: their evidence is missing"
-        )
-    if contents.lost:
-        yield f"{_number(contents.lost, 'record')} could not be written at the time"
-    if contents.unfinished:
-        yield (
-            f"{_number(contents.unfinished, 'call')} had not ended where the "
-            "recording ends: left out"
-        )
-    if contents.not_whole:
-        yield (
-            f"{_number(contents.not_whole, 'call')} lack the record of an attempt: "
-            "it is assumed like one that was never made"
-        )
-    for kind, number in sorted(contents.unknown_kinds.items()):
-        yield f"{_number(number, 'record')} of kind {kind!r} are of a newer release"
+        if number
+    ]
+    found += [
+        f"{_number(number, 'record')} of kind {kind!r}, which a newer release makes"
+        for kind, number in sorted(contents.unknown_kinds.items())
+    ]
     if attempts["assumed"]:
-        yield (
-            "an attempt that was not made, or not then, is assumed to end as the next "
-            "one recorded on its target and method"
-        )
+        found.append(_ASSUMED)
     if attempts["unknown"]:
-        yield (
-            "of an attempt on a method with no recorded attempt nothing is known: its "
-            "call ends with UNRECORDED and counts as failed"
-        )
+        found.append(_UNKNOWN)
     if table.state == "host" and len(contents.processes) > 1:
-        yield (
-            "state: host is played with the processes of one machine sharing evidence "
-            "as they did: only those that are in the recording"
-        )
+        found.append(_HOST)
+    return tuple(found)
+
+
+_BEGUN = (
+    "had made calls before the recording begins: breakers and budgets start from "
+    "nothing here"
+)
+_MISSING = "left no record, by the gaps in the numbers: their evidence is missing"
+_UNFINISHED = "had not ended where the recording ends: left out"
+_NOT_WHOLE = (
+    "without the record of an attempt, which is assumed like one that was never made"
+)
+_ASSUMED = (
+    "an attempt that was not made, or not then, is assumed to end as the next one "
+    "recorded on its target and method"
+)
+_UNKNOWN = (
+    "of an attempt on a method with no recorded attempt nothing is known: its call "
+    "ends with UNRECORDED and counts as failed"
+)
+_HOST = "with state: host only the processes in the recording share evidence"
 
 
 def _number(number: int, noun: str) -> str:

@@ -27,8 +27,8 @@ from resilience.core.record import (
 )
 from resilience.drivers.virtual import VirtualLoop
 
-from .answers import LATE_S, Answer, Answers, Certainty
-from .recorded import Made, Recorded
+from .answers import Answer, Answers, Certainty
+from .recorded import LATE_S, Made, Recorded
 
 
 _OVER = float("inf")

@@ -1,13 +1,15 @@
 """What was recorded of one call: its end and its attempts, on one common clock."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from resilience.core.outcome import Outcome
+from resilience.core.outcome import TIMED_OUT, Outcome
 from resilience.core.record import AttemptEnded, CallEnded
 from resilience.core.target import Target
 
 
-NO_END = frozenset({"superseded", "cancelled"})
+LATE_S: Final = 0.05
+"""Timers of a busy process fire this late; what came within it came in time."""
+NO_END: Final = frozenset({"superseded", "cancelled"})
 """Reasons for which an attempt was stopped: how it would have ended is not known."""
 
 
@@ -20,13 +22,20 @@ class Made(NamedTuple):
     outcome: Outcome
     is_stopped: bool
     """It was still under way: a rival was faster, or its caller left."""
-    host_wait_s: float | None
+    host_wait_s: float | None = None
     """Where the host library decides: it wanted to try again after this."""
+    limit_at: float | None = None
+    """When its own timeout would have ended it; None: never, or it had rivals."""
 
     @property
     def is_open(self) -> bool:
         """Is all we know that it lasted at least this long?"""
-        return self.is_stopped or self.outcome.timed_out
+        if self.is_stopped or not self.outcome.timed_out:
+            return self.is_stopped
+        if self.limit_at is None:
+            return self.outcome.message == TIMED_OUT.message
+        # Much before its limit: a timeout of the library below ended it, and would.
+        return self.ended_at >= self.limit_at - LATE_S
 
 
 class Recorded(NamedTuple):
@@ -64,7 +73,9 @@ class Recorded(NamedTuple):
         is_clean = ended.outcome.kind == "ok" and ended.attempts == 1
         if is_clean and not found:
             started_at = self.arrived_at + ended.wait_s
-            found.append(Made(1, started_at, ended.now, ended.outcome, False, None))
+            found.append(
+                Made(1, started_at, ended.now, ended.outcome, is_stopped=False)
+            )
         return tuple(found)
 
     def shifted(self, by_s: float) -> "Recorded":
@@ -86,7 +97,10 @@ class Recorded(NamedTuple):
                 ),
                 commits=tuple((when + by_s, first) for when, first in ended.commits),
             ),
-            attempts=tuple(one._replace(now=one.now + by_s) for one in self.attempts),
+            attempts=tuple(
+                one._replace(now=one.now + by_s, limit_at=moved(one.limit_at))
+                for one in self.attempts
+            ),
         )
 
 
@@ -125,4 +139,5 @@ def _made(ended: AttemptEnded) -> Made:
         ended.outcome,
         ended.reason in NO_END,
         wait_s,
+        ended.limit_at,
     )

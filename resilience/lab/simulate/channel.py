@@ -83,6 +83,7 @@ class Connecting:
 
     deadline_at = None
     replica = -1
+    key = None
 
     def __init__(self, channel: Channel, now: float, *, critical: bool) -> None:
         self._channel = channel

@@ -141,9 +141,9 @@ class Flight:
     @property
     def key(self) -> Hashable:
         """The key of the job that it is for, as `idempotency_key` hands it down."""
-        above = self.above
-        is_keyed = above is not None and self.call.idempotency == "keyed"
-        return above.flight.number if is_keyed else None
+        if self.above is None or self.call.idempotency != "keyed":
+            return None
+        return self.above.flight.key
 
     def die(self) -> None:
         """Its process was killed: nothing more is sent, and nobody told."""

@@ -17,9 +17,9 @@ from resilience.lab.method import parse_method
 from resilience.policy import PolicyTable
 from resilience.policy.channel import ChannelPolicy, OutlierPolicy
 
-
-from .ejection import Ejection
+from .channel import Channel
 from .clients import Client, Ends, Layer, Upstream, deliver
+from .ejection import Ejection
 from .faults import arrange
 from .hosts import Host, tick_of
 from .metrics import recorder_of
@@ -62,6 +62,7 @@ class World:
         self.until = scenario.duration + scenario.calls.deadline
         self.recorder = recorder_of(scenario)
         self._policy = policy
+        self._targets = [] if isinstance(policy, str) else targets_of(scenario, policy)
         self._topology = topology
         self._seed = seed
         self._watch = watch
@@ -102,46 +103,61 @@ class World:
         elif scenario.server.replicas == 1:
             shared = [replicas[0] for replicas in self.shards]
         if scenario.writes is not None and shared is not None:
-            rng = seeded(self._seed, "writes").random
-            rest_of = (self.recorder, self.timeline, rng)
-            shared = [Writer(scenario.writes, shared[0], *rest_of)]
+            lost = seeded(self._seed, "writes").random
+            rest = (self.recorder, self.timeline, lost)
+            shared = [Writer(scenario.writes, shared[0], *rest)]
         if shared is not None:
             self._below = shared[0]
         table = None if isinstance(self._policy, str) else self._policy
-        targets = [] if table is None else targets_of(scenario, table)
-        outliers = None if table is None else channel_of(table, targets[0]).outliers
         found: list[Client] = []
         for host in range(topology.hosts):
             machine: Host | None = None
             if table is not None and table.state == "host":
-                tick_s = tick_of(table, targets[0])
+                tick_s = tick_of(table, self._targets[0])
                 machine = Host(scenario.state_lag, tick_s, self.timeline.seconds)
             for process in range(topology.processes):
-                name = f"{layer}-{host}-{process}"
-                rng = seeded(self._seed, f"client-{name}")
-                upstreams = shared or [
-                    self._balanced(servers, outliers, rng.random)
-                    for servers in self.shards
-                ]
-                mine = ends
-                if scenario.kind == "reconnect":
-                    mine = Reconnect(
-                        self.recorder, self.timeline, scenario.again_after, rng.random
-                    )
-                rest = (upstreams, scenario.calls, mine, self.timeline)
-                if table is None:
-                    client: Client = RIVALS[str(self._policy)](*rest, rng.random)
-                elif scenario.kind == "reconnect" and targets[0].protocol == "grpc":
-                    channel = channel_of(table, targets[0])
-                    client = Channel(channel, upstreams[0], mine, self.timeline, rng)
-                else:
-                    rows = None if machine is None else machine.process()
-                    seed = rng.getrandbits(32)
-                    client = OurClient(table, targets, *rest, seed=seed, rows=rows)
-                if isinstance(mine, Reconnect):
-                    mine.client = client
-                found.append(client)
+                rng = seeded(self._seed, f"client-{layer}-{host}-{process}")
+                upstreams = shared or self._all_balanced(table, rng.random)
+                made = partial(self._client, table, upstreams, rng, machine)
+                if scenario.kind != "reconnect":
+                    found.append(made(ends))
+                    continue
+                pause = (scenario.again_after, rng.random)
+                again = Reconnect(self.recorder, self.timeline, *pause)
+                again.client = made(again)
+                found.append(again.client)
         return found
+
+    def _client(
+        self,
+        table: PolicyTable | None,
+        upstreams: list[Upstream],
+        rng: random.Random,
+        machine: Host | None,
+        ends: Ends,
+    ) -> Client:
+        """One process: a rival, an engine of ours, or a channel that reconnects."""
+        scenario, timeline, targets = self.scenario, self.timeline, self._targets
+        rest = (upstreams, scenario.calls, ends, timeline)
+        if table is None:
+            return RIVALS[str(self._policy)](*rest, rng.random)
+        if scenario.kind == "reconnect" and targets[0].protocol == "grpc":
+            policy = channel_of(table, targets[0])
+            return Channel(policy, upstreams[0], ends, timeline, rng)
+        rows = None if machine is None else machine.process()
+        seed = rng.getrandbits(32)
+        return OurClient(table, targets, *rest, seed=seed, rows=rows)
+
+    def _all_balanced(
+        self,
+        table: PolicyTable | None,
+        rng: Callable[[], float],
+    ) -> list[Upstream]:
+        """One client's view of all shards, each of several replicas."""
+        outliers: OutlierPolicy | None = None
+        if table is not None:
+            outliers = channel_of(table, self._targets[0]).outliers
+        return [self._balanced(servers, outliers, rng) for servers in self.shards]
 
     def _balanced(
         self,

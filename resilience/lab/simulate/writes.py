@@ -7,14 +7,26 @@ each key once. What is counted is commits beyond the first of a job.
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol, cast
 
 from resilience.core.hop import Marks
 
 from .clients import Client, Upstream, deliver
 from .model import Writes
 from .recording import Recorder
-from .servers import OK, Attempt
+from .servers import OK, Attempt, Waiting
 from .timeline import INFINITY, Moment, Timeline
+
+
+class Caller(Waiting, Protocol):
+    """A call that a worker makes for a job."""
+
+    above: Attempt
+    """The job's delivery to the worker."""
+
+    def die(self) -> None:
+        """Its process was killed."""
+        ...
 
 
 class Writer:
@@ -45,19 +57,20 @@ class Writer:
 
     def send(self, attempt: Attempt, now: float) -> float:
         """Take *attempt*; nobody knows when its reply comes."""
-        job = job_of(attempt)
-        job.flight = attempt.flight
+        caller = cast("Caller", attempt.flight)
+        job = cast("Job", caller.above.flight)
+        job.caller = caller
         writes, fate = self._writes, self._rng()
-        request = Attempt(Request(self, attempt, job), attempt.number)
+        request = Request(self, attempt, job)
         if fate < writes.lost:
             return INFINITY
         fate -= writes.lost
         if fate < writes.late:
-            self._timeline.do_at(now + writes.late_by, request.flight.commit)
+            self._timeline.do_at(now + writes.late_by, request.commit)
             return INFINITY
         fate -= writes.late
-        request.flight.is_silent = fate < writes.unanswered
-        self._server.send(request, now)
+        request.is_silent = fate < writes.unanswered
+        self._server.send(Attempt(request, attempt.number), now)
         return INFINITY
 
     def commit(self, job: "Job", key: Hashable) -> None:
@@ -83,7 +96,7 @@ class Request:
         self._writer = writer
         self._attempt = attempt
         self._job = job
-        self._key: Hashable = attempt.flight.key
+        self.key = attempt.flight.key
         self.critical = attempt.flight.critical
         self.is_silent = False
         """Its reply gets lost."""
@@ -95,7 +108,7 @@ class Request:
 
     def commit(self) -> None:
         """Write it."""
-        self._writer.commit(self._job, self._key)
+        self._writer.commit(self._job, self.key)
 
     def replied(self, attempt: Attempt) -> None:
         """It was served: only what ended well was committed."""
@@ -111,16 +124,15 @@ class Job:
 
     deadline_at = None
     replica = -1
-    key: Hashable = None
 
     def __init__(
         self, jobs: "Jobs", number: int, offered_at: float, *, critical: bool
     ) -> None:
         self._jobs = jobs
-        self.number = number
+        self.key = self.number = number
         self.offered_at = offered_at
         self.critical = critical
-        self.flight: object = None
+        self.caller: Caller | None = None
         """The call that is made for it, once an attempt was sent."""
 
     def marks(self, attempt: Attempt) -> Marks:
@@ -161,7 +173,7 @@ class Jobs:
         now, rng = self._timeline.seconds(), self._rng
         delivery = Attempt(job, 1)
         client = self._clients[int(rng() * len(self._clients))]
-        job.flight = None
+        job.caller = None
         client.call(0, now, critical=job.critical, above=delivery)
         if rng() < self._writes.killed:
             kill = Kill()
@@ -170,10 +182,10 @@ class Jobs:
 
     def kill(self, job: Job, delivery: Attempt) -> None:
         """The worker that has *delivery* dies; nobody hears of it."""
-        if delivery.is_gone or job.flight is None:
+        if delivery.is_gone or job.caller is None:
             return
         delivery.is_gone = True
-        job.flight.die()
+        job.caller.die()
         again = self._timeline.seconds() + self._writes.delivered_again
         self._timeline.do_at(again, lambda: self._deliver(job))
 
@@ -200,8 +212,3 @@ def _killed(kill: Kill) -> None:
 
 
 KILLED = (_killed,)
-
-
-def job_of(attempt: Attempt) -> Job:
-    """Whose write *attempt* is."""
-    return attempt.flight.above.flight

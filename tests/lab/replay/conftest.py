@@ -4,7 +4,6 @@ import pytest
 
 from resilience import policy
 from resilience.lab.replay import replay
-
 from tests.lab.replay.recordings import World
 
 

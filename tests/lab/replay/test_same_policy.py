@@ -12,7 +12,6 @@ from resilience.core.outcome import OK, Outcome
 from resilience.core.target import Facts, Target
 from resilience.drivers.virtual import Reply
 from resilience.lab.replay import replay
-
 from tests.lab.replay.recordings import START_S, World
 
 
@@ -32,10 +31,10 @@ outcomes = st.sampled_from(
         Outcome("UNAVAILABLE", "transport", "maybe"),
         Outcome("UNAVAILABLE", "transport", "no", unprocessed=True),
         Outcome("UNAVAILABLE", "transport", "no", ours=True),
-        Outcome("DEADLINE_EXCEEDED", "transport", "maybe", timed_out=True),
         Outcome("RESOURCE_EXHAUSTED", "overload", "no", throttled=True),
         Outcome("RESOURCE_EXHAUSTED", "overload", "no", pushback_s=0.5),
         Outcome("SlowDown", "overload", "no", pushback_s=2, pushback_form="hint"),
+        Outcome("DEADLINE_EXCEEDED", "transport", "maybe", timed_out=True),
         Outcome("NOT_FOUND", "application", "yes"),
         Outcome("CANCELLED", "local", "maybe"),
     ]
