@@ -8,6 +8,7 @@ native ones, and what a resumed body brings runs through the same checksum.
 
 import io
 from collections.abc import Generator, Mapping
+from errno import EAGAIN
 from http.client import IncompleteRead
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,14 @@ from urllib3.response import HTTPResponse
 from .body_watch import Watch
 from .flight import Flight
 from .resume import Native, Resume, source_of
+from .sockets import Bounded
 
 
 if TYPE_CHECKING:
     from .transfer import Task
 
+BUFFER = io.DEFAULT_BUFFER_SIZE
+"""What a connection reads at once: no more than that can have come unasked."""
 CUTS = (
     urllib3_errors.ReadTimeoutError,
     urllib3_errors.ProtocolError,
@@ -202,6 +206,35 @@ class Named:
             raise ResponseStreamingError(error=error) from error
 
 
+def has_come(body: Any) -> bool:
+    """Is all of *body* in this process already, so that nothing can cut it?
+
+    Seen without waiting and without a system call: a small one comes with its headers.
+    """
+    if type(body) is not StreamingBody:
+        return False
+    try:
+        raw = body._raw_stream
+        file = raw._fp.fp
+        sock: Any = file.raw._sock
+        left: int | None = raw.length_remaining
+    except AttributeError:
+        return False
+    if not left or left > BUFFER or not isinstance(sock, Bounded):
+        return False
+    own = vars(sock)
+    own["recv_into"] = _nothing_yet
+    try:
+        found: bytes = file.peek()
+        return len(found) >= left
+    finally:
+        del own["recv_into"]
+
+
+def _nothing_yet(*_: Any) -> Any:
+    raise BlockingIOError(EAGAIN, "only what has come is looked at")
+
+
 def protect(
     flight: Flight,
     body: Any,
@@ -223,9 +256,9 @@ def protect(
         native: what makes such a call.
         task: what of s3transfer reads it; None: nothing does.
     """
+    raw: Any = getattr(body, "_raw_stream", None)
     flight.limit.kept = True
     flight.limit.at = flight.deadline_at
-    raw: Any = getattr(body, "_raw_stream", None)
     if not isinstance(raw, HTTPResponse):
         if raw is None and isinstance(body, StreamingBody):
             raise AttributeError(_UNKNOWN.format(type(body).__name__, "_raw_stream"))
@@ -239,7 +272,7 @@ def protect(
     for name in PARTS:
         if not hasattr(raw, name):
             raise AttributeError(_UNKNOWN.format(type(raw).__name__, name))
-    policy, name = flight._bound.binding.policy, flight._model.name
+    policy, name = flight._bound.binding.policy, flight._operation.model.name
     resume = None
     if name == "GetObject" and flight.owns_retries and policy.retry is not None:
         source = source_of(answer)

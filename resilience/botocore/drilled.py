@@ -131,7 +131,7 @@ class Wire:
     def limit_s(self, request: Any) -> float | None:
         """How long the answer to *request* may take; None: no limit."""
         context = getattr(request, "context", None) or {}
-        read = context.get(READ, self._guard._read_timeout_s)
+        read = context.get(READ, self._guard.read_timeout_s)
         limits = [read] if isinstance(read, (int, float)) else []
         flight = current.get()
         left = None if flight is None or not flight.acts else flight.limit.left()

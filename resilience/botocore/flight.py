@@ -4,7 +4,7 @@ A flight belongs to one thread. Nested calls (CreateSession, HeadBucket of a red
 DescribeEndpoints, STS) are flights of their own; `current` names the innermost.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from .emitter import Handler
 from .extract import from_exception, recovered
 from .given_up import mark
 from .intents_applied import Applied
-from .operation import Bound
+from .operation import Bound, Operation
 from .rejected import BotocoreRejected, rejected
 from .remedies import remedy
 from .response import is_hop, is_rewindable, outcome_of, with_invocation
@@ -43,66 +43,44 @@ current: ContextVar["Flight | None"] = ContextVar("resilience_flight", default=N
 class Flight:
     """One call from its arrival to its end. Owned by one thread."""
 
-    __slots__ = (
-        "_applied",
-        "_base_read",
-        "_bound",
-        "_call",
-        "_configured_read_s",
-        "_context",
-        "_error",
-        "_facts",
-        "_loop",
-        "_model",
-        "_response",
-        "_sent",
-        "_start",
-        "_wakes_later",
-        "_why",
-        "acts",
-        "guard",
-        "limit",
-        "lookout",
-        "owns_retries",
-        "trace",
-    )
+    # Most calls are healthy and never set these: a default costs them nothing.
+    lookout: Lookout | None = None
+    """Looks whether a keyed write is there; None: the call is none."""
+    _applied: Applied | None = None
+    _context: MutableMapping[str, Any] | None = None
+    _base_read: Any = None
+    _sent = False
+    _wakes_later = False
+    _start: StartAttempt | None = None
+    _error: Exception | None = None
+    _response: Any = None
 
     def __init__(
         self,
         guard: "Guard",
+        operation: Operation,
         bound: Bound,
+        params: Mapping[str, Any],
         *,
-        model: Any,
         facts: Facts,
-        configured_read_s: float | None,
-        why: Callable[[], str],
         applied: Applied | None = None,
     ) -> None:
         self.guard = guard
+        self._bound = bound
+        self._operation = operation
+        self._params = params
         self._facts = facts
-        self._why = why
-        self.acts = bound.binding.mode == "enforce"
+        self.acts = bound.acts
         """May it change anything, or only look?"""
+        self.owns_retries = bound.owns_retries
+        """Does the engine decide about repeats, and botocore's handlers keep still?"""
         self.limit = Limit(bound.engine.now)
         """By when its sockets must be done; renewed for each attempt."""
-        self.owns_retries = self.acts and not bound.host_decides
-        """Does the engine decide about repeats, and botocore's handlers keep still?"""
-        self._bound = bound
-        self._model = model
-        self._configured_read_s = configured_read_s
-        self._context: MutableMapping[str, Any] | None = None
-        self._base_read: Any = None
-        self._sent = False
-        self._wakes_later = False
-        self._start: StartAttempt | None = None
-        self._error: Exception | None = None
-        self._response: Any = None
-        self._applied = applied
-        self.lookout: Lookout | None = None
-        """Looks whether a keyed write is there; None: the call is none."""
-        if applied is not None and applied.write is not None:
-            method = bound.binding.target.full_method
-            self.lookout = Lookout(applied.write, method, self._look)
+        if applied is not None:
+            self._applied = applied
+            if applied.write is not None:
+                method = bound.binding.target.full_method
+                self.lookout = Lookout(applied.write, method, self._look)
         self._begin()
 
     def _begin(self) -> None:
@@ -191,7 +169,7 @@ class Flight:
 
     def _outcome_from(self, error: Exception) -> Outcome:
         """What *error*, which came out of the call, says about its attempt."""
-        return from_exception(error, sent=self._sent, model=self._model)
+        return from_exception(error, sent=self._sent, model=self._operation.model)
 
     @property
     def deadline_at(self) -> float | None:
@@ -217,7 +195,8 @@ class Flight:
             return
         retry_after = getattr(error, "retry_after_s", None)
         known = "" if self.lookout is None else self.lookout.hint()
-        hint = with_ways(remedy(ended, self._why()), ended, known)
+        why = self._operation.why(self._params)
+        hint = with_ways(remedy(ended, why), ended, known)
         attach(error, of_call(self._call, retry_after, hint))
 
     # -- from botocore's events --------------------------------------------------
@@ -242,29 +221,33 @@ class Flight:
         if start is None:
             self._sent = True
             return
-        self.limit.at = None
-        if start.timeout_s is not None:
-            self._limit(start, context)
+        limit = self.limit
+        limit.at = None
+        left = start.timeout_s
+        if left is not None:
+            # What is left now: signing may have taken its time.
+            now, deadline = limit.now(), self._call.deadline_at
+            end = now + left
+            if deadline is not None and deadline < end:
+                left, end = deadline - now, deadline
+                if left <= 0:
+                    self._out_of_time(start)
+            limit.at = end
+            self._bound_silence(start, left, context)
         self._sent = True
         if self.owns_retries and start.number > 1 and "retries" in context:
             context["retries"]["max"] = self._max_attempts
 
-    def _limit(self, start: StartAttempt, context: MutableMapping[str, Any]) -> None:
-        """Give the request what is left now: signing may have taken its time."""
-        left = start.timeout_s or 0.0
-        deadline = self._call.deadline_at
-        now = self._bound.engine.now()
-        if deadline is not None:
-            left = min(left, deadline - now)
-            if left <= 0:
-                self._out_of_time(start)
-        self.limit.at = now + left
+    def _bound_silence(
+        self, start: StartAttempt, left: float, context: MutableMapping[str, Any]
+    ) -> None:
+        """Say botocore how long one silence may be, where sockets alone do not do."""
         base, own_s = self._base_read, self._bound.silence_s
-        configured_s = self._configured_read_s if base is None else base
+        configured_s = self.guard.read_timeout_s if base is None else base
         # Sockets that keep to the limit need no help; but the `ttl=` of a repeat is
         # made of this. The body of an answer is read when the call is over.
         is_hard = self.guard.is_hard
-        only_longer = is_hard and (start.number == 1 or streams(self._model))
+        only_longer = is_hard and (start.number == 1 or streams(self._operation.model))
         if only_longer and not (own_s and configured_s and own_s > configured_s):
             return
         set_timeout(
@@ -287,7 +270,7 @@ class Flight:
         """The last real error of an attempt, as the caller would get it."""
         if self._error is None and self._response is not None:
             _, parsed = self._response
-            return self.guard.client_error(parsed, self._model.name)
+            return self.guard.client_error(parsed, self._operation.model.name)
         return self._error
 
     def refused(self, text: str) -> BotocoreRejected:

@@ -4,7 +4,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -59,7 +58,8 @@ class Guard:
         self._client = weakref.ref(client)
         self._model = client.meta.service_model
         config = client.meta.config
-        self._read_timeout_s: float | None = getattr(config, "read_timeout", None)
+        self.read_timeout_s: float | None = getattr(config, "read_timeout", None)
+        """Of the client's config; None: it has none."""
         self._operations: dict[str, Operation] = {}
         self.is_s3 = self._model.service_name == "s3"
         self.payloads: dict[str, str] = {}
@@ -195,11 +195,10 @@ class Guard:
         kind = ThreadedFlight if self.registration.worker_threads else Flight
         flight = kind(
             self,
+            operation,
             bound,
-            model=operation.model,
+            params,
             facts=facts,
-            configured_read_s=self._read_timeout_s,
-            why=partial(operation.why, params),
             applied=applied,
         )
         if flown is not None:
@@ -282,7 +281,7 @@ class Guard:
         if engine is None or self.takeover is None or operation is None:
             return False
         bound = operation.bind(engine, params)
-        return bound.binding.mode == "enforce" and not bound.host_decides
+        return bound.owns_retries
 
     # -- botocore's events -------------------------------------------------------
 
@@ -337,7 +336,7 @@ class Guard:
         """As `_request_created`, where botocore knows no timeout of one request."""
         self._request_created(request)
         context = getattr(request, "context", None) or {}
-        wanted, usual = context.get(READ), self._read_timeout_s
+        wanted, usual = context.get(READ), self.read_timeout_s
         if wanted is not None and usual is not None and wanted > usual:
             text = (
                 f"this botocore knows no timeout of one request: a read ends after "

@@ -153,6 +153,7 @@ class Bound:
 
     __slots__ = (
         "_explicit",
+        "acts",
         "binding",
         "dimensions",
         "engine",
@@ -160,6 +161,7 @@ class Bound:
         "facts",
         "host_decides",
         "is_keyed",
+        "owns_retries",
         "recourse",
         "silence_s",
         "tracing",
@@ -178,6 +180,10 @@ class Bound:
             policy.retry is not None and not binding.retry_acts
         )
         """Does botocore's own handler decide whether to retry?"""
+        self.acts = binding.mode == "enforce"
+        """May its calls change anything, or only look?"""
+        self.owns_retries = self.acts and not self.host_decides
+        """Does the engine decide about repeats, and botocore's handlers keep still?"""
         self.is_keyed = policy.idempotency == "keyed"
         """Must a repeat change nothing, says the policy?"""
         self.silence_s = policy.attempt_timeout_s

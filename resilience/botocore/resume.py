@@ -9,7 +9,6 @@ repeat.
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError, ResponseStreamingError
@@ -294,11 +293,10 @@ class Resume:
         kind = ThreadedFlight if guard.registration.worker_threads else Flight
         return kind(
             guard,
+            operation,
             bound,
-            model=operation.model,
+            params,
             facts=facts,
-            configured_read_s=guard._read_timeout_s,
-            why=partial(operation.why, params),
         )
 
 

@@ -34,17 +34,16 @@ class Limit:
     used. Assigning `at` is safe from any thread and holds from the next step on.
     """
 
-    __slots__ = ("at", "cut", "kept", "now")
+    at: float | None = None
+    """None: unbounded, the sockets' own timeouts are all that holds."""
+    cut = False
+    """Did it end a step, so that its connection is of no use any more?"""
+    kept = False
+    """Does it outlive its call, because somebody guards the answer's body?"""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         """The clock of `at`, monotonic seconds."""
-        self.at: float | None = None
-        """None: unbounded, the sockets' own timeouts are all that holds."""
-        self.cut = False
-        """Did it end a step, so that its connection is of no use any more?"""
-        self.kept = False
-        """Does it outlive its call, because somebody guards the answer's body?"""
 
     def left(self) -> float | None:
         """Seconds until the limit, 0 or less when it has passed; None: unbounded."""

@@ -21,7 +21,7 @@ from resilience.core.record import Notice
 from resilience.inbound import Inbound
 from resilience.report import report
 
-from .body import protect
+from .body import has_come, protect
 from .extract import MAX_MESSAGE, _clean
 from .flight import Flight, current
 
@@ -208,7 +208,7 @@ def _watched(guard: "Guard", native: Native, payload: str, task: Task | None) ->
         flight = current.get()
         if flight is not None and flight.guard is guard and flight.acts:
             body = answer.get(payload)
-            if body is not None:
+            if body is not None and not has_come(body):
                 try:
                     protect(flight, body, answer, asked=asked, native=native, task=task)
                 except (AttributeError, LookupError, TypeError) as error:

@@ -8,11 +8,9 @@ A step's `wake_at` is the one timer of a call: backoff, waiting for an open brea
 the end of the attempt that runs.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 from . import allowance, tally
-from .binding import Binding
 from .breaker import Breaker, Permit, Refusal
 from .command import (
     NOTHING,
@@ -22,8 +20,16 @@ from .command import (
     StartAttempt,
     Step,
 )
-from .event import Arrived, AttemptCommitted, AttemptDone, CallerGone, Event, Woke
-from .hop import level_of
+from .event import (
+    ARRIVED,
+    Arrived,
+    AttemptCommitted,
+    AttemptDone,
+    CallerGone,
+    Event,
+    Woke,
+)
+from .healthy import WELL, Healthy, State
 from .journal import Journal
 from .limiter_queue import Waiter
 from .named import make
@@ -31,55 +37,16 @@ from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
 from .rejection import make_rejection
 from .retries import Next, Retries
-from .target import Facts, Idempotency
 
 
-_State = Literal["new", "running", "waiting", "queued", "failing", "finished"]
-
-
-class Call:
+class Call(Healthy):
     """One logical call. Owned by one driver."""
 
-    # Most calls are healthy and never set these: a default costs them nothing.
-    arrived_at = started_at = 0.0
-    """When it did, and when its newest attempt, or the wait after that, began."""
-    deadline_at: float | None = None
-    """The call's end, monotonic; None: it has none."""
     waiter: Waiter | None = None
     """What it waits for beside the moment `wake_at`; None: nothing."""
-    ended: CallEnded | None = None
-    """The record of its end; none yet, or a clean success that no sink wants."""
-    _state: _State = "new"
-    _number = 0
-    _permit: Permit | None = None
-    _retries: Retries | None = None
-    _journal: Journal | None = None
-    _first_code = ""
-    _committed = False
     _commits: tuple[tuple[float, bool], ...] = ()
-    _answered = False
-    _waited = 0.0
-    _wake_at: float | None = None
-    _timeout_s: float | None = None
-    _level: float | None = None
-    tells = False
-    """Does it tell its level to those who serve it?"""
     probe = 0
     """Number of the attempt that is a probe of its breaker; 0: none is."""
-
-    def __init__(
-        self,
-        binding: Binding,
-        facts: Facts,
-        call_id: str | tuple[str, int],
-        rng: Callable[[], float],
-    ) -> None:
-        policy = binding.policy
-        self._id = call_id
-        self.idempotency: Idempotency = facts.idempotency(policy.idempotency)
-        self._binding = binding
-        self.facts = facts
-        self._rng = rng
 
     def advance(self, event: Event, now: float) -> Step:
         """Take one event and say what follows.
@@ -122,6 +89,36 @@ class Call:
         """Attempts that ended, but for a first one that succeeded."""
         return () if self._journal is None else self._journal.history
 
+    def arrive(self, now: float) -> StartAttempt | Step:
+        """Take `Arrived`; a first attempt that may start at once comes without a step.
+
+        Raises:
+            RuntimeError: it has arrived before.
+        """
+        if self._state != "new":
+            return self.advance(ARRIVED, now)
+        if not self.is_plain:
+            self._arrived(now)
+            return self._admit(now)
+        found = self.begin(now)
+        if isinstance(found, StartAttempt):
+            return found
+        if found is None:
+            return self._refuse("deadline", "the deadline has passed", None, now)
+        return self._weigh(found, now)
+
+    def _arrived(self, now: float) -> None:
+        """Note what `begin` does of a call that is not plain."""
+        binding, facts = self._binding, self.facts
+        scope = binding.scope
+        self.arrived_at = self.started_at = scope.last_used = now
+        self.tells = scope.tells_until > now
+        self._timeout_s = facts.timeout_s
+        if binding.mode == "enforce":
+            self._timeout_s, self.deadline_at = allowance.of_call(
+                binding.policy, facts, now
+            )
+
     def _begin(self, event: Event, now: float) -> Step:
         if type(event) is CallerGone:  # a driver was interrupted before its first step
             self._state = "finished"
@@ -129,53 +126,47 @@ class Call:
         if type(event) is not Arrived:
             msg = f"call {self.id}: {event!r} before Arrived"
             raise RuntimeError(msg)
-        binding = self._binding
-        self.arrived_at = self.started_at = now
-        scope = binding.scope
-        scope.last_used = now
-        if scope.tells_until > now:
-            self.tells = True
-        if binding.mode == "enforce":
-            self._timeout_s, self.deadline_at = allowance.of_call(
-                binding.policy, self.facts, now
-            )
-        else:
-            self._timeout_s = self.facts.timeout_s
-        return self._admit(now)
+        found = self.arrive(now)
+        if isinstance(found, Step):
+            return found
+        return make(Step, ((found,), self._wake_at, ()))
 
     def _admit(self, now: float) -> Step:
-        """Time left? -> breaker -> start: for first attempts and for repeats alike."""
+        """Time left? -> breaker -> start: as in `begin`, for whoever comes again."""
         deadline, retries = self.deadline_at, self._retries
         if deadline is not None and deadline <= now:
             return self._refuse("deadline", "the deadline has passed", None, now)
         if retries is not None and not retries.may_add_load:
             return self._refuse("breaker-open", "", None, now)
         binding = self._binding
+        if binding.breaker is None:
+            return self._start(now)
+        answer = binding.breaker.admit(
+            now, self._rng, deadline, caller=self, repeat=retries is not None
+        )
+        return self._weigh(answer, now)
+
+    def _weigh(self, answer: Permit | Refusal, now: float) -> Step:
+        """Start, or not, as the breaker has answered."""
+        binding = self._binding
         breaker = binding.breaker
-        if breaker is not None:
-            answer = breaker.admit(
-                now,
-                self._rng,
-                deadline,
-                caller=self,
-                repeat=retries is not None,
+        self._collect(breaker)
+        if isinstance(answer, Permit):
+            self._permit = answer
+            if breaker is not None and breaker.state != "closed":
+                self._limited(breaker, answer)
+        elif breaker is not None and binding.breaker_acts:
+            return self._breaker_refused(breaker, answer, now)
+        else:
+            self.written.decided(
+                "breaker", "reject", "breaker-open", now, message=answer.message
             )
-            if breaker.changes:
-                self._collect(breaker)
-            if isinstance(answer, Refusal):
-                if binding.breaker_acts:
-                    return self._breaker_refused(breaker, answer, now)
-                self.written.decided(
-                    "breaker", "reject", "breaker-open", now, message=answer.message
-                )
-            else:
-                self._permit = answer
-                if breaker.state != "closed" and binding.breaker_acts:
-                    self._limited(breaker, answer)
         return self._start(now)
 
     def _limited(self, breaker: Breaker, permit: Permit) -> None:
         """Who passes a breaker that limits says so to those who serve it."""
+        if not self._binding.breaker_acts:
+            return
         if breaker.policy.kind == "adaptive":
             self.tells = True
         if permit.probe:
@@ -227,6 +218,8 @@ class Call:
     def _attempt_done(
         self, outcome: Outcome, host_wait_s: float | None, now: float
     ) -> Step:
+        if outcome.kind == "ok" and self.is_spotless:
+            return self.succeed(outcome, now) or WELL
         elapsed = outcome.elapsed_s
         if elapsed is None:
             elapsed = now - self.started_at
@@ -255,8 +248,12 @@ class Call:
     def _succeeded(self, elapsed: float, now: float) -> None:
         binding = self._binding
         tally.succeeded(binding, self._permit, self.facts, elapsed, now, self._rng)
-        if binding.breaker is not None and binding.breaker.changes:
-            self._collect(binding.breaker)
+        self._collect(binding.breaker)
+
+    def _end_told(self, outcome: Outcome, now: float) -> Step:
+        self.started_at = now
+        self._collect(self._binding.breaker)
+        return self._finish(outcome, "ok", now)
 
     def _failed(
         self, outcome: Outcome, elapsed: float, host_wait_s: float | None, now: float
@@ -318,7 +315,7 @@ class Call:
         if breaker is not None and breaker.changes:
             self.written.add(breaker.drain())
 
-    def _wait(self, state: _State, until: float) -> Step:
+    def _wait(self, state: State, until: float) -> Step:
         self._state = state
         self._wake_at = until
         return Step((), until, self.written.take())
@@ -406,19 +403,6 @@ class Call:
         if journal is None:
             return make(Step, (finish, None, (ended,)))
         return Step(finish, None, (*journal.take(), ended))
-
-    @property
-    def level(self) -> float:
-        """Its place among others where not all may pass, drawn once."""
-        if self._level is None:
-            said = self._binding.policy.criticality
-            self._level = level_of(self.facts, said, self._rng)
-        return self._level
-
-    @property
-    def is_marked(self) -> bool:
-        """Does it belong to a probe of a layer above?"""
-        return self.facts.is_probe
 
     @property
     def written(self) -> Journal:

@@ -27,6 +27,7 @@ from .target import Facts
 class LimitedCall(Call):
     """One logical call. Owned by one driver."""
 
+    is_plain = False
     limiter: Limiter
     """Of its scope; set by who makes the call."""
     _place: Place = 0

@@ -13,6 +13,7 @@ from .outcome import Outcome
 class ObservedCall(Call):
     """A plain call that writes down when it would have been hedged."""
 
+    is_plain = False
     hedging: Hedging
     """What calls of its method share; set by who makes the call."""
 

@@ -11,12 +11,12 @@ from typing import NamedTuple, Protocol
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
 from resilience.core.event import (
-    ARRIVED,
     AttemptCommitted,
     AttemptDone,
     CallerGone,
     Woke,
 )
+from resilience.core.healthy import ENDED_WELL
 from resilience.core.named import make
 from resilience.core.outcome import OK, Outcome
 from resilience.core.record import CallEnded, Record
@@ -55,30 +55,41 @@ class Answer(NamedTuple):
     """Sleep this long, then call `woke`."""
 
 
+_ENDED = Answer(finish=ENDED_WELL)
+
+
 class HostLoop:
     """Drives one call for a host that owns the loop. Owned by one thread or task."""
 
-    __slots__ = ("_call", "_host", "_wake_at", "finished", "held")
+    finished: Finish | None = None
+    """The end of the call, once there is one."""
+    held: tuple[Record, ...] | None = None
+    """Records of the end that wait for `found` or `gone`; None: they never do."""
+    _wake_at: float | None = None
 
     def __init__(self, call: Call, host: Host) -> None:
         self._call = call
         self._host = host
-        self._wake_at: float | None = None
-        self.finished: Finish | None = None
-        """The end of the call, once there is one."""
-        self.held: tuple[Record, ...] | None = None
-        """Records of the end that wait for `found` or `gone`; None: they never do."""
 
     def arrive(self) -> Answer:
         """The call arrived."""
         now = self._host.now()
-        return self._answer(self._call.advance(ARRIVED, now), now)
+        found = self._call.arrive(now)
+        if isinstance(found, StartAttempt):
+            return make(Answer, (found, None, None))
+        return self._answer(found, now)
 
     def done(
         self, number: int, outcome: Outcome, host_wait_s: float | None = None
     ) -> Answer:
         """Attempt *number* ended; the host itself would wait *host_wait_s*."""
         now = self._host.now()
+        if outcome is OK and number == 1 and self._call.is_spotless:
+            step = self._call.succeed(outcome, now)
+            if step is None:
+                self.finished = ENDED_WELL
+                return _ENDED
+            return self._answer(step, now)
         event = make(AttemptDone, (number, outcome, host_wait_s))
         return self._answer(self._call.advance(event, now), now)
 

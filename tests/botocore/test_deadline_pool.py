@@ -319,7 +319,11 @@ def test_a_stall_behind_a_tunnel_ends(serve, dial):
     server = serve(accepts, tls=True)
     proxy = serve(relays(server))
     client = dial(server.url, proxies={"https": proxy.url})
-    with resilience.deadline(0.2), pytest.raises(ReadTimeoutError):
+    # Where it is by then is the machine's business: all that matters is that it ends.
+    with (
+        resilience.deadline(0.2),
+        pytest.raises((ProxyConnectionError, ReadTimeoutError, ConnectTimeoutError)),
+    ):
         _list(client)
 
 

@@ -123,7 +123,7 @@ def protect(
             msg = f"aiobotocore's {type(body).__qualname__} is of another shape"
             raise TypeError(msg)
         return
-    policy, name = flight._bound.binding.policy, flight._model.name
+    policy, name = flight._bound.binding.policy, flight._operation.model.name
     resume = None
     if name == "GetObject" and flight.owns_retries and policy.retry is not None:
         source = source_of(answer)

@@ -111,7 +111,7 @@ class Watch:
             served = None
         self._served = served
         self._silence_s = silence_s
-        self._quiet_s = flight._configured_read_s if silence_s is None else silence_s
+        self._quiet_s = flight.guard.read_timeout_s if silence_s is None else silence_s
         self._window_s: float | None = None
         self._begin()
 

@@ -75,11 +75,10 @@ class AioGuard(Guard):
             facts = facts._replace(keyed_means=applied.means)
         flight = AioFlight(
             self,
+            operation,
             bound,
-            model=operation.model,
+            params,
             facts=facts,
-            configured_read_s=self._read_timeout_s,
-            why=partial(operation.why, params),
             applied=applied,
         )
         if flown is not None:

@@ -1,7 +1,6 @@
 """Going on where the body of an awaited answer was cut; only what waits differs."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any
 
 from resilience.botocore.flight import Flight
@@ -36,9 +35,8 @@ class AioResume(Resume):
         guard = self._guard
         return AioFlight(
             guard,
+            operation,
             bound,
-            model=operation.model,
+            params,
             facts=facts,
-            configured_read_s=guard._read_timeout_s,
-            why=partial(operation.why, params),
         )
