@@ -143,8 +143,8 @@ class Healthy:
 
     @property
     def is_marked(self) -> bool:
-        """Does it belong to a probe of a layer above?"""
-        return self.facts.is_probe
+        """Does its next attempt belong to a probe of a layer above? Only the first."""
+        return self.facts.is_probe and self._number == 0
 
     @property
     def is_spotless(self) -> bool:

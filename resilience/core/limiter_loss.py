@@ -155,8 +155,12 @@ class LossLimit:
         """Leave what was answered, of what was in flight."""
         self.cuts += 1
         used = min(self._level, float(self._peak))
-        share = self._answered_s / max(1e-9, self._answered_s + self._dropped_s)
-        self._set(used * min(MOST_LEFT, max(LEAST_LEFT, share)), now)
+        in_answers = 0.0
+        if self._answered:
+            # The first answer took its time, too, before there was any.
+            lasted_s = now - self._began - self._answered_s / self._answered
+            in_answers = self._answered_s / max(lasted_s, WINDOW_S / 2)
+        self._set(max(LEAST_LEFT * used, min(MOST_LEFT * used, in_answers)), now)
 
     def _set(self, level: float, now: float) -> None:
         level = min(float(self._most), max(float(self._least), level))

@@ -159,13 +159,13 @@ def with_room(cells: Cells, tick: int, sight: int) -> Cells:
 
 
 def _doubled(cells: Cells) -> Cells:
-    """The same in a ring of twice as many ticks."""
-    made = make_cells(2 * ((len(cells) - HEAD_CELLS) // TICK_CELLS))
+    """The same in a ring of twice as many ticks, `LENGTH` at most."""
+    made = make_cells(min(LENGTH, 2 * ((len(cells) - HEAD_CELLS) // TICK_CELLS)))
     for place in range(HEAD_CELLS):
         made[place] = cells[place]
     for place in range(HEAD_CELLS, len(cells), TICK_CELLS):
-        if cells[place]:
-            at = place_of(made, cells[place])
+        at = place_of(made, cells[place])
+        if cells[place] > made[at]:  # what is out of sight may be in one's way
             for cell in range(TICK_CELLS):
                 made[at + cell] = cells[place + cell]
     return made

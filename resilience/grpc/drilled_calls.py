@@ -134,7 +134,11 @@ class DrilledFuture(grpc.RpcError, grpc.Call, grpc.Future):
             self._status = CANCELLED
         elif end != "native":
             self._status = status_of(self._seam, self._fault, end)
+        self._open()
         self._finish()
+
+    def _open(self) -> None:
+        """Whoever reads may go on: the end is known."""
 
     def _send(self, command: Send) -> bool:
         if self._is_cancelled:
@@ -311,11 +315,13 @@ class DrilledStream(DrilledFuture):
     def _settle(self, end: End) -> None:
         if end not in ("native", "cut") or self._native is None or self._is_cancelled:
             super()._settle(end)
-            self._opened.set()
             return
         self._is_cut = end == "cut"
-        self._opened.set()
+        self._open()
         self._native.add_done_callback(self._native_over)
+
+    def _open(self) -> None:
+        self._opened.set()
 
     def _native_over(self, native: Any) -> None:
         well = native.code() is grpc.StatusCode.OK

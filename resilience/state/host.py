@@ -105,6 +105,7 @@ class HostState:
                 text = f"{member.file.path} was damaged or of another version"
                 self._say("host-state-replaced", f"{text}: it is a new one now")
         if member.file.is_whole:
+            member.whole_at = now
             member.beat(int(now * 1e9), thorough=thorough)
             if thorough:
                 with self.lock:

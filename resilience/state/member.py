@@ -71,10 +71,15 @@ class Member:
         """Who else lives; the same object while nothing changes."""
         self.is_sound = True
         """False: somebody wrote into our slot."""
+        self.whole_at = float("-inf")
+        """When the file was last seen to be whole: who asks for the same moment need
+        not look again."""
         self._tables: dict[int, tuple[Peer, dict[int, list[int]]]] = {}
         self._tenants: list[weakref.ref[Tenant] | None] = [None] * ROWS
         self._keys = [0] * ROWS
         self._reach = SLOTS
+        self._rest = b""
+        """The heads beyond the last live one, as they were."""
         self._seen: tuple[list[int], list[int], list[int]] = [], [], []
         cells, at = file.cells, head_at(slot)
         file.clear(table_at(slot), ROWS)
@@ -125,9 +130,10 @@ class Member:
         if cells[at + NONCE] != self._nonce:
             self.is_sound = False
         if thorough:
-            rest = head_at(self._reach) + BEAT
-            beats = cells[rest : head_at(SLOTS) : HEAD_CELLS].tolist()
-            if beats and max(beats) >= now_ns - STALE_NS:
+            # Copied whole and compared: who lives there would have written its beat.
+            rest = cells[head_at(self._reach) : head_at(SLOTS)].tobytes()
+            if rest != self._rest:
+                self._rest = rest
                 self._reach = SLOTS
         end = HEADS_AT + self._reach * HEAD_CELLS
         beats = cells[HEADS_AT + BEAT : end : HEAD_CELLS].tolist()

@@ -121,7 +121,7 @@ class HostRows:
             self._forget(member)
         if member is None:
             return
-        self._readable = member.file.is_whole
+        self._readable = member.whole_at == now or member.file.is_whole
         if not self._readable:
             return
         if member.peers is not self._peers:
@@ -185,7 +185,7 @@ class HostRows:
             row[TEXT_BYTES] = len(text)
             padded = text.ljust(TEXT_CELLS * CELL, b"\0")
             row[TEXT_AT : TEXT_AT + TEXT_CELLS] = memoryview(padded).cast("q")
-            for tick in self.own[HEAD_CELLS::TICK_CELLS]:
+            for tick in sorted(self.own[HEAD_CELLS::TICK_CELLS]):
                 self._copy(row, tick)
             row[HASH] = self._hash
             member.show(taken, self._hash)

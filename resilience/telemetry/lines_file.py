@@ -116,12 +116,11 @@ class LinesFile:
     def _put_aside(self) -> None:
         """Rename the file to `.1`, that to `.2`, and so on; the lock is held on."""
         path = self.path
-        older = [path, *(f"{path}.{n}" for n in range(1, self._keep + 1))]
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(older[-1])
+        older = [Path(path), *(Path(f"{path}.{n}") for n in range(1, self._keep + 1))]
+        older[-1].unlink(missing_ok=True)
         for new, old in zip(older[:0:-1], older[-2::-1], strict=True):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(old, new)
+                old.replace(new)
         self.close()
 
 

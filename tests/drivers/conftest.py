@@ -25,6 +25,9 @@ class ManualTimer:
         heapq.heappush(self.heap, (when, next(self.order), handle))
         return handle
 
+    def soon(self, fn):
+        self.at(self.clock.now(), fn)
+
     @property
     def pending(self):
         return [when for when, _, handle in self.heap if handle.fn is not None]

@@ -1,6 +1,7 @@
 """The engine behind grpcio's own hooks, and interceptors below a protected channel."""
 
 import asyncio
+import threading
 
 import grpc
 import grpc.aio
@@ -244,3 +245,42 @@ async def test_an_asyncio_channel_with_interceptors_is_wrapped(server, engine):
 
     assert len(seen) == 2
     assert seen[1]["x-retry-attempt"] == "1"
+
+
+LIMITED = """
+version: 1
+edition: "2026.11"
+grpc: {all: {limiter: {initial_limit: 1, max_limit: 1, max_wait: off}}}
+"""
+
+
+async def test_interceptors_limit_too(server, make_engine):
+    """Behind grpcio's hooks a call that finds no place is refused unsent."""
+    engine, begun, let_go = make_engine(LIMITED), threading.Event(), threading.Event()
+
+    def hold(request, _):
+        begun.set()
+        let_go.wait(20)
+        return request
+
+    server.script = [hold]
+    hook = resilience.grpc.client_interceptor(engine, target="cart")
+    hooks = resilience.grpc.aio.client_interceptors(engine, target="cart")
+    address = server.address
+    async with grpc.aio.insecure_channel(address, interceptors=hooks) as aio_channel:
+        with grpc.insecure_channel(address) as bare:
+            blocking = grpc.intercept_channel(bare, hook).unary_unary(GET)
+            first = aio_channel.unary_unary(GET)(b"a")
+            waiting = asyncio.ensure_future(asyncio.to_thread(begun.wait, 20))
+            await asyncio.wait([waiting])
+            with pytest.raises(grpc.RpcError) as refused:
+                blocking(b"b")
+            with pytest.raises(grpc.RpcError) as refused_too:
+                await aio_channel.unary_unary(GET)(b"c")
+            let_go.set()
+            assert await first == b"a"
+            assert blocking(b"d") == b"d"
+
+    reasons = [resilience.report(one.value).reason for one in (refused, refused_too)]
+    assert reasons == ["limiter", "limiter"]
+    assert len(server.seen) == 2

@@ -74,6 +74,7 @@ class DrilledCall:
         loop = asyncio.get_running_loop()
         self._ends_at = None if timeout is None else loop.time() + timeout
         self._work = loop.create_task(self._run(timeout))
+        self._work.add_done_callback(self._worked)
 
     # -- the fault -----------------------------------------------------------------
 
@@ -87,13 +88,21 @@ class DrilledCall:
             self._error, end = error, "native"
         self._settle(end)
 
+    def _worked(self, work: asyncio.Task[None]) -> None:
+        if work.cancelled():  # before it took a step
+            self._settle("native")
+
     def _settle(self, end: End) -> None:
         if self._is_cancelled or (self._native is None and end == "native"):
             self._status = CANCELLED if self._error is None else None
             self._is_cancelled = self._error is None
         elif end != "native":
             self._status = status_of(self._seam, self._fault, end)
+        self._open()
         self._finish()
+
+    def _open(self) -> None:
+        """Whoever reads may go on: the end is known."""
 
     async def _send(self, command: Send) -> bool:
         native = await self._begin(command)
@@ -303,6 +312,9 @@ class DrilledUnaryStream(DrilledCall, grpc.aio.UnaryStreamCall):
             native.add_done_callback(self._native_over)
         else:
             super()._settle(end)
+        self._open()
+
+    def _open(self) -> None:
         self._opened.set()
 
     def _native_over(self, native: Any) -> None:

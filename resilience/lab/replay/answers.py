@@ -27,6 +27,9 @@ AHEAD_S: Final = 30.0
 MOST_AHEAD: Final = 50_000
 """Calls, at most, that are read ahead."""
 
+MOST_TARGETS: Final = 10_000
+"""Targets, at most, whose attempts can stand in for others."""
+_TIDY_ABOVE: Final = 64
 NEVER: Final = -math.inf
 
 UNRECORDED: Final = Outcome(
@@ -79,6 +82,8 @@ class Answers:
         self._seen: dict[Target, list[_Seen]] = {}
         self._order = 0
         self._newest = NEVER
+        self._played_at = NEVER
+        """Nobody asks for a moment before this one."""
         self._is_over = False
 
     def __iter__(self) -> Iterator[Recorded]:
@@ -87,7 +92,9 @@ class Answers:
             self._read()
             if not self._next:
                 return
-            yield self._next.popleft()
+            call = self._next.popleft()
+            self._played_at = call.arrived_at
+            yield call
 
     def _read(self) -> None:
         while not self._is_over and len(self._next) < self._most:
@@ -109,10 +116,11 @@ class Answers:
         for one in made:
             self._order += 1
             insort(seen, _Seen(one.started_at, self._order, one))
-        if len(seen) > 64 and self._next:
-            # The newest one before the moment that is played is kept, for want of later.
-            played = bisect_left(seen, (self._next[0].arrived_at - self._ahead_s,))
-            del seen[: max(0, played - 1)]
+        if len(seen) > _TIDY_ABOVE:
+            # The newest one before now is kept: there may be no later one.
+            del seen[: max(0, bisect_left(seen, (self._played_at,)) - 1)]
+        if len(self._seen) > MOST_TARGETS:
+            del self._seen[next(iter(self._seen))]
 
     def to(
         self, target: Target, made: Made | None, now: float, limit_at: float | None

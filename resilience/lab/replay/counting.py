@@ -1,7 +1,7 @@
 """What is counted of calls, once for what was recorded and once for what is played."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -138,6 +138,9 @@ class Methods:
                 key = OTHER
             found = self._found.setdefault(key, MethodCount())
         return found
+
+    def __iter__(self) -> Iterator[MethodCount]:
+        return iter(self._found.values())
 
     def items(self) -> list[tuple[tuple[str, str, str], MethodCount]]:
         """All of them: protocol, target, method; by name."""

@@ -218,11 +218,12 @@ def _read_target(value: Any, where: str) -> Target:
         return found
     if not isinstance(value, dict):
         raise _wrong(where, "an object", value)
-    words: dict[str, Any] = {}
-    for name in ("protocol", "name", "service", "method"):
-        words[name] = _text(value.get(name), f"{where}.{name}")
+    words: dict[str, Any] = {
+        name: _text(value.get(name), where + "." + name)
+        for name in ("protocol", "name", "service", "method")
+    }
     if words["protocol"] not in _PROTOCOLS:
-        raise _wrong(f"{where}.protocol", "grpc, aws or app", words["protocol"])
+        raise _wrong(where + ".protocol", "grpc, aws or app", words["protocol"])
     labels = _PAIRS(value.get("labels", []), f"{where}.labels")
     if len(_targets) >= _MOST_TARGETS:
         _targets.clear()

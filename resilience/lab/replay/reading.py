@@ -9,8 +9,10 @@ import os
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from pathlib import Path
+from typing import IO, NamedTuple, cast
 
 from resilience.core.record import AttemptEnded, BreakerChanged, CallEnded
 
@@ -35,6 +37,7 @@ MOST_UNFINISHED = 100_000
 """Calls whose end has not come yet that are remembered; the oldest goes."""
 MOST_PROCESSES = 10_000
 SAME_CLOCK_S = 1.0
+_GZIP = b"\x1f\x8b"
 """Clocks of one machine that differ by less are one clock."""
 
 
@@ -163,10 +166,7 @@ class Reading:
         if not text:
             return True
         try:
-            if len(data) > LONGEST_LINE:
-                msg = f"longer than {LONGEST_LINE} bytes"
-                raise BadLineError(msg)
-            words = text.decode()
+            words = _words(text)
             found = decode(words)
         except (BadLineError, UnicodeDecodeError) as error:
             if is_cut:
@@ -257,19 +257,27 @@ def _note(contents: Contents, name: str, number: int | None) -> None:
         process.last = number if last is None else max(last, number)
 
 
+def _words(text: bytes) -> str:
+    if len(text) > LONGEST_LINE:
+        msg = f"longer than {LONGEST_LINE} bytes"
+        raise BadLineError(msg)
+    return text.decode()
+
+
 def _lines(path: str) -> Iterator[bytes]:
-    """The lines of a file, gzip or not; one that is too long comes in pieces."""
-    with open(path, "rb") as plain:
-        is_gzip = plain.read(2) == b"\x1f\x8b"
+    """The lines of a file, gzip or not; of one that is too long only the beginning."""
+    with Path(path).open("rb") as plain:
+        is_gzip = plain.read(2) == _GZIP
         plain.seek(0)
-        file: IO[bytes] = gzip.open(plain) if is_gzip else plain  # type: ignore[assignment]
-        while line := file.readline(LONGEST_LINE + 1):
-            while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-                rest = file.readline(LONGEST_LINE + 1)
-                if not rest:
-                    break
-                line = line[:LONGEST_LINE] + rest[-2:]
-            yield line
+        with ExitStack() as unpacking:
+            file: IO[bytes] = plain
+            if is_gzip:
+                file = cast("IO[bytes]", unpacking.enter_context(gzip.open(plain)))
+            while line := file.readline(LONGEST_LINE + 2):
+                rest = line
+                while rest and not rest.endswith(b"\n"):
+                    rest = file.readline(LONGEST_LINE)
+                yield line if rest is line or not rest else line + b"\n"
 
 
 def calls_of(sorter: Sorter) -> Iterator[Recorded]:

@@ -42,7 +42,7 @@ class Replayed:
     def recorded(self) -> Count:
         """All methods together, as it was."""
         total = Count()
-        for _, one in self.methods.items():
+        for one in self.methods:
             total.merge(one.recorded)
         return total
 
@@ -50,7 +50,7 @@ class Replayed:
     def replayed(self) -> Count:
         """All methods together, as it would have been."""
         total = Count()
-        for _, one in self.methods.items():
+        for one in self.methods:
             total.merge(one.replayed)
         return total
 

@@ -52,7 +52,9 @@ class Sorter:
 
     def _spill(self) -> None:
         file = self._files.enter_context(
-            tempfile.TemporaryFile("w+", encoding="utf-8", prefix="resilience-replay-")
+            tempfile.TemporaryFile(  # noqa: SIM115  it is closed with the sorter
+                "w+", encoding="utf-8", newline="\n", prefix="resilience-replay-"
+            )
         )
         for one in sorted(self._held):
             head = (repr(one.arrived_at), str(one.order), repr(one.shift_s), one.host)

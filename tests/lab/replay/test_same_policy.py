@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resilience import policy
 from resilience.core.outcome import OK, Outcome
-from resilience.core.target import Facts, Target
+from resilience.core.target import NO_FACTS, Target
 from resilience.drivers.virtual import Reply
 from resilience.lab.replay import replay
 from tests.lab.replay.recordings import START_S, World
@@ -87,7 +87,7 @@ policies = st.builds(
     timeouts,
 )
 facts = st.builds(
-    lambda **known: Facts(**known),  # else Hypothesis makes up the other fields
+    NO_FACTS._replace,  # of Facts itself Hypothesis would make up the other fields
     declared=st.sampled_from(["safe", "safe", "none"]),
     timeout_s=st.sampled_from([None, None, 0.25, 5.0]),
     deadline_at=st.sampled_from([None, None, START_S + 2.003]),
@@ -115,7 +115,7 @@ visits = st.tuples(
 
 
 def apart(reply, index, number):
-    """The same reply at a moment of its own: which of two came first is not recorded."""
+    """The same reply at a moment of its own: who came first is not recorded."""
     if reply is None:
         return None
     return reply._replace(
