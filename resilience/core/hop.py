@@ -7,7 +7,7 @@ written on the wire is the adapters' business.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .levels import draw
 from .policy import Criticality
@@ -32,6 +32,40 @@ class Marks(NamedTuple):
 
 
 NO_MARKS = Marks()
+GIVEN_UP = frozenset(
+    {
+        "attempts-exhausted",
+        "retry-budget",
+        "breaker-open",
+        "limiter",
+        "pushback",
+        "deadline",
+        "shed",
+    }
+)
+"""Reasons for which a call ended that mean: no layer above should repeat it, the layer
+nearest the fault has done what could be done."""
+REFUSALS = frozenset({"breaker-open", "limiter"})
+"""Reasons for which a call is not sent that say nothing about who made it."""
+
+Word = Literal["", "given-up", "shed"]
+
+
+def word_above(reason: str, *, sent: int) -> Word:
+    """What the layer above hears of a call that failed.
+
+    Args:
+        reason: why it ended.
+        sent: attempts that were made.
+
+    Returns:
+        `shed`: it was refused unsent, here or further down, which says nothing about
+        the health of who answers. `given-up`: nobody above should repeat it. Empty:
+        nothing but the status.
+    """
+    if reason == "shed" or (reason in REFUSALS and not sent):
+        return "shed"
+    return "given-up" if reason in GIVEN_UP else ""
 
 
 def marks_of(call: "Call", number: int, criticality: Criticality) -> Marks:

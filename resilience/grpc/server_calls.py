@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import grpc
 
 from resilience import context as ambient
-from resilience.core.hop import NO_MARKS
+from resilience.core.hop import NO_MARKS, word_above
 from resilience.core.served import Served, ServedReason
 from resilience.inbound import Inbound, less_reserve
 from resilience.report import report
@@ -33,21 +33,6 @@ if TYPE_CHECKING:
     from resilience.engine import PolicyEngine
 
 
-_GIVEN_UP = frozenset(
-    {
-        "attempts-exhausted",
-        "retry-budget",
-        "breaker-open",
-        "limiter",
-        "pushback",
-        "deadline",
-        "shed",
-    }
-)
-"""Reasons for which a call of ours ended that mean: no layer above should repeat it,
-the layer nearest the fault has done what could be done."""
-_REFUSALS = frozenset({"breaker-open", "limiter"})
-"""Reasons for which a call of ours was never sent that say nothing about ourselves."""
 _UP = (grpc.StatusCode.DEADLINE_EXCEEDED, "the caller's time was up before the start")
 _GONE = (grpc.StatusCode.CANCELLED, "the caller had left before the start")
 
@@ -354,11 +339,12 @@ def told_of(error: BaseException) -> tuple[tuple[str, str], ...]:
     cause = error.__context__ if is_abort(error) else error.__cause__
     for found in (error, cause):
         history = None if found is None else report(found)
-        if history is not None and history.reason in _GIVEN_UP:
-            reason = history.reason
-            is_refusal = reason in _REFUSALS and not history.attempts
-            if is_refusal or reason == "shed":
-                return DO_NOT_REPEAT, (SHED, reason)
+        if history is None:
+            continue
+        word = word_above(history.reason, sent=len(history.attempts))
+        if word == "shed":
+            return DO_NOT_REPEAT, (SHED, history.reason)
+        if word:
             return (DO_NOT_REPEAT,)
     return ()
 

@@ -69,7 +69,8 @@ class Recorded(NamedTuple):
     def made(self) -> tuple[Made, ...]:
         """Its attempts, a first one that succeeded included."""
         ended = self.ended
-        found = [_made(one) for one in self.attempts]
+        hosted = ended.facts.host_decides
+        found = [_made(one, hosted=hosted) for one in self.attempts]
         is_clean = ended.outcome.kind == "ok" and ended.attempts == 1
         if is_clean and not found:
             started_at = self.arrived_at + ended.wait_s
@@ -123,10 +124,12 @@ def number_of(call_id: str) -> int | None:
         return None
 
 
-def _made(ended: AttemptEnded) -> Made:
+def _made(ended: AttemptEnded, *, hosted: bool) -> Made:
     wait_s: float | None = None
     if ended.decision == "retry":
-        wait_s = ended.wait_s
+        wait_s = ended.wait_s if ended.reason in {"host", "native"} else None
+    elif not hosted:
+        pass
     elif ended.reason == "deadline":
         # It was vetoed: the shortest wait that did not fit.
         wait_s = max(0.0, ended.time_left_s or 0.0)

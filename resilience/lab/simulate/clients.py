@@ -7,9 +7,14 @@ a call, and a flight's `replied` takes the end of an attempt.
 from collections.abc import Sequence
 from typing import Protocol
 
+from resilience.core.hop import Word
+
 from .recording import Recorder
-from .servers import FAILED, OK, SHED, Attempt
+from .servers import FAILED, GIVEN_UP, OK, SHED, Attempt
 from .timeline import INFINITY, Timeline
+
+
+_CODES: dict[Word, str] = {"": FAILED, "given-up": GIVEN_UP, "shed": SHED}
 
 
 class Upstream(Protocol):
@@ -55,13 +60,12 @@ class Ends:
         good: bool,
         sent: int,
         shard: int,
-        shed: bool = False,
+        word: Word = "",
     ) -> None:
-        """A call ended after *sent* attempts; *shed*: by a layer further down."""
+        """A call ended after *sent* attempts; *word*: what the layer above hears."""
         if above is not None:
             if not above.is_gone:
-                is_shed = shed or not sent
-                above.code = OK if good else SHED if is_shed else FAILED
+                above.code = OK if good else _CODES[word]
                 when = now + self._round_trip_s
                 self._timeline.at(when, above, self._deliver)
             return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
 from resilience.core.event import ARRIVED, AttemptDone, Woke
-from resilience.core.hop import Marks, marks_of
+from resilience.core.hop import Marks, marks_of, word_above
 from resilience.core.outcome import OK as ANSWERED
 from resilience.core.outcome import Outcome
 from resilience.core.target import Facts, Target
@@ -19,7 +19,16 @@ from resilience.policy import PolicyTable
 
 from .clients import Ends, Upstream
 from .model import Calls
-from .servers import ERROR, FAILED, OK, OVERLOADED, REFUSED, SHED, Attempt
+from .servers import (
+    ERROR,
+    FAILED,
+    GIVEN_UP,
+    OK,
+    OVERLOADED,
+    REFUSED,
+    SHED,
+    Attempt,
+)
 from .timeline import INFINITY, Moment, Timeline
 
 
@@ -29,6 +38,7 @@ OUTCOMES = {
     OVERLOADED: Outcome("RESOURCE_EXHAUSTED", "overload", "no", throttled=True),
     ERROR: Outcome("InternalError", "transport", "maybe"),
     FAILED: Outcome("UNAVAILABLE", "transport", "maybe", message="of a lower layer"),
+    GIVEN_UP: Outcome("UNAVAILABLE", "transport", "maybe", pushback_s=-1.0),
     SHED: Outcome("UNAVAILABLE", "local", "maybe", message="shed below", shed=True),
 }
 """What an adapter would make of each end."""
@@ -108,7 +118,7 @@ class Flight:
                     critical=self.critical,
                     good=command.outcome.kind == "ok",
                     sent=self.sent,
-                    shed=command.outcome.shed,
+                    word=word_above(command.reason, sent=self.sent),
                     shard=self.shard,
                 )
                 return

@@ -7,6 +7,8 @@ is done with the first that succeeds.
 from collections.abc import Callable
 from functools import partial
 
+from resilience.core.hop import Word
+
 from .clients import Client, Ends
 from .recording import Recorder
 from .servers import Attempt
@@ -40,7 +42,7 @@ class Reconnect(Ends):
         good: bool,
         sent: int,
         shard: int,  # noqa: ARG002 - nor shards
-        shed: bool = False,  # noqa: ARG002 - there are no layers here
+        word: Word = "",  # noqa: ARG002 - there are no layers here
     ) -> None:
         """A call ended after *sent* attempts: done, or once more after a pause."""
         self._tries += sent

@@ -25,6 +25,8 @@ FAILED = "failed"
 """A lower layer could not be reached by the one that answers."""
 ACCEPT_BURST_S = 0.1
 """Connections of this time are accepted at once, before the rate holds."""
+GIVEN_UP = "given up"
+"""The same, and it asks those above not to repeat the call."""
 SHED = "shed"
 """A lower layer's client refused the call, unsent."""
 

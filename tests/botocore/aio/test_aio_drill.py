@@ -50,7 +50,7 @@ async def test_faults(
 
 async def test_what_is_safe_is_repeated(http, connect, make_engine, wire, monkeypatch):
     """The engine repeats what a fault ended, as it repeats after a real one."""
-    with armed(monkeypatch, line("lost", ratio=0.5)) as drill:
+    with armed(monkeypatch, line("lost", ratio=0.3)) as drill:
         client = await connect("s3", make_engine(SAFE), http=http)
         for _ in range(6):
             await head(client)

@@ -1,4 +1,4 @@
-"""Outlier detection as gRPC has it: who fails far too often is left out, for a while."""
+"""Outlier detection as gRPC has it: who fails too often is left out for a while."""
 
 from resilience.lab.simulate import Topology, run, scenario
 from resilience.lab.simulate.ejection import Ejection

@@ -42,7 +42,7 @@ def test_a_key_of_the_call_does_not():
 
 
 def test_retries_without_keys_write_twice():
-    """Where the server knows no keys, what is repeated after a commit is there twice."""
+    """Where the server knows no keys, a repeat after a commit writes again."""
     ours = metrics(UNKEYED)
     naive = metrics(HARSH, against="naive")
 
@@ -52,7 +52,7 @@ def test_retries_without_keys_write_twice():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_undeclared_writes_are_not_repeated(seed):
-    """Without keys only what was never processed is repeated: fewer good, none twice."""
+    """Without keys only what was never processed is repeated, and none twice."""
     unkeyed = UNKEYED.replace("killed: 0.05", "killed: 0.0")
     found = metrics(unkeyed, idempotency="none", seed=seed)
 

@@ -126,6 +126,7 @@ class RivalFlight(Moment):
             good=good,
             sent=self.sent,
             shard=self.shard,
+            word="" if self.sent else "shed",
         )
 
 
