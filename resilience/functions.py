@@ -224,9 +224,13 @@ async def arun(
         finish = await aio_hedged.run(call, attempt, host)
     else:
         finish = await aio.run(call, attempt, host)
-    found = _error(call, finish, results.get(finish.number) or _Result())
+    result = results.get(finish.number) or _Result()
+    if not hasattr(result, "error"):
+        # The engine's timer was a moment faster than asyncio's, or nothing was sent.
+        result.error = TimeoutError()
+    found = _error(call, finish, result)
     if found is None:
-        return results[finish.number].value
+        return result.value
     error, is_open = found
     try:
         if not (fallback and is_open):

@@ -12,7 +12,6 @@ from .words import OFF
 
 
 _LIMITER = "limiter is read and checked, but nothing limits in this release"
-_ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
 _READS = (
     "`failover` covers reads where it stands under a pattern or `all`; writes fail "
     "over only where it stands under their operation's own name"
@@ -25,17 +24,11 @@ def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
     found: list[str] = []
     if any(rule.get("limiter", OFF) is not OFF for rule in rules):
         found.append(_LIMITER)
-    if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
-        found.append(_ADAPTIVE)
     if any(_is_wide(source) for source in sources):
         found.append(_READS)
     if not any("edition" in source.values for source in sources):
         found.append(f"no edition is written: the values of {edition} hold")
     return tuple(found)
-
-
-def _kind(breaker: object) -> object:
-    return breaker.get("kind") if is_map(breaker) else None
 
 
 def _is_wide(source: Source) -> bool:

@@ -123,8 +123,9 @@ def test_edition_left_out():
 
 
 def test_notices_of_what_is_not_acted_on():
-    """The limiter is named as not acted on, shared state is not."""
-    table = policy.load([("p", f"{HEAD}state: host\nall: {{limiter: on}}\n")])
+    """The limiter is named as not acted on; what acts is not."""
+    rules = "{limiter: on, hedging: {hedging_delay: 5ms}, breaker: {kind: adaptive}}"
+    table = policy.load([("p", f"{HEAD}state: host\nall: {rules}\n")])
 
     assert (
         "limiter is read and checked, but nothing limits in this release",
