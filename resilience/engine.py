@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar
 from resilience import functions, policy
 from resilience.clock import Clock, asleep
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
-from resilience.core import hedged
 from resilience.core.binding import Binding, bind
 from resilience.core.call import Call
 from resilience.core.record import Mode, Notice, Record
@@ -244,6 +243,8 @@ class PolicyEngine:
         """A call that is about to arrive; one driver owns it."""
         call_id = (self._prefix, next(self._numbers))
         if binding.hedging is not None:
+            from resilience.core import hedged  # most processes do without
+
             return hedged.new_call(binding, facts, call_id, self._random)
         return Call(binding, facts, call_id, self._random)
 

@@ -21,12 +21,11 @@ from resilience.context import (
 )
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
-from resilience.core.hedged import HedgedCall
 from resilience.core.outcome import OK, Outcome
 from resilience.core.record import CallEnded, Notice
 from resilience.core.target import Facts, Idempotency, Target
 from resilience.core.unanswered import is_unanswered, lacks_answer
-from resilience.drivers import aio, aio_hedged, threads
+from resilience.drivers import aio, threads
 from resilience.drivers.host import Host
 from resilience.errors import Rejected
 from resilience.fallback import FailedCall, Fallbacks
@@ -220,7 +219,9 @@ async def arun(
         result.error = None
         return OK
 
-    if type(call) is HedgedCall:
+    if call.is_hedged:
+        from resilience.drivers import aio_hedged  # most processes do without
+
         finish = await aio_hedged.run(call, attempt, host)
     else:
         finish = await aio.run(call, attempt, host)

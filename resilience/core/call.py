@@ -37,6 +37,8 @@ class Call:
     """When it did, and when its newest attempt, or the wait after that, began."""
     deadline_at: float | None = None
     """The call's end, monotonic; None: it has none."""
+    is_hedged = False
+    """May several of its attempts be under way at once?"""
     ended: CallEnded | None = None
     """The record of its end; none yet, or a clean success that no sink wants."""
     _state: _State = "new"
