@@ -92,14 +92,17 @@ async def test_cancelled_task(server, aio_channel, straggler):
 
 async def test_cancel(server, aio_channel, straggler):
     """The call object's own `cancel` does the same."""
-    server.script = [straggler]
+    other = Straggler()
+    server.script = [straggler, other]
     call = aio_channel.unary_unary("/shop.Cart/Get")(b"1")
 
     assert await seen(straggler.began)
+    assert await seen(other.began)
     assert call.cancel()
     assert call.cancelled()
     assert grpc.StatusCode.CANCELLED is await call.code()
     assert await seen(straggler.cancelled)
+    assert await seen(other.cancelled)
 
 
 async def test_timeout(server, aio_channel, straggler):
