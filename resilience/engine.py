@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar
 from resilience import functions, policy
 from resilience.clock import Clock, asleep
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
-from resilience.core import hedged, limited
 from resilience.core.binding import Binding, bind
 from resilience.core.call import Call
 from resilience.core.draws import Draws
@@ -252,7 +251,11 @@ class PolicyEngine:
         if binding.is_plain:
             return Call(binding, facts, call_id, rng)
         if binding.limiter is not None:
+            from resilience.core import limited  # most processes do without
+
             return limited.new_call(binding, facts, call_id, rng)
+        from resilience.core import hedged  # as above
+
         return hedged.new_call(binding, facts, call_id, rng)
 
     def emit(self, records: tuple[Record, ...]) -> None:

@@ -22,12 +22,11 @@ from resilience.context import (
 from resilience.core.binding import Binding
 from resilience.core.call import Call
 from resilience.core.command import Finish, StartAttempt
-from resilience.core.hedged import HedgedCall
 from resilience.core.outcome import OK, Outcome
 from resilience.core.record import CallEnded, Notice
 from resilience.core.target import Facts, Idempotency, Target
 from resilience.core.unanswered import is_unanswered, lacks_answer
-from resilience.drivers import aio, aio_hedged, threads
+from resilience.drivers import aio, threads
 from resilience.drivers.host import Host
 from resilience.errors import Rejected
 from resilience.fallback import FailedCall, Fallbacks
@@ -228,13 +227,19 @@ async def arun(
         result.error = None
         return OK
 
-    if isinstance(call, HedgedCall):
+    if call.is_hedged:
+        from resilience.drivers import aio_hedged  # most processes do without
+
         finish = await aio_hedged.run(call, attempt, host)
     else:
         finish = await aio.run(call, attempt, host)
-    found = _error(call, finish, results.get(finish.number) or _Result())
+    result = results.get(finish.number) or _Result()
+    if not hasattr(result, "error"):
+        # The engine's timer was a moment faster than asyncio's, or nothing was sent.
+        result.error = TimeoutError()
+    found = _error(call, finish, result)
     if found is None:
-        return results[finish.number].value
+        return result.value
     error, is_open = found
     try:
         if not (fallback and is_open):

@@ -35,10 +35,11 @@ def make_engine(sink):
     """Return a function that makes an engine whose calls fall back to "last"."""
     with contextlib.ExitStack() as stack:
 
-        def make(*, mode="enforce", **rule):
+        def make(*, mode="enforce", clock=None, **rule):
             rules = {"fallback": "last", "retry": {"max_attempts": 1}, **rule}
             policy = {"mode": mode, "app": {"operations": {"rates/quote": rules}}}
-            made = resilience.PolicyEngine.from_dict(policy, sinks=[sink], seed=1)
+            given = {"sinks": [sink], "seed": 1, "clock": clock}
+            made = resilience.PolicyEngine.from_dict(policy, **given)
             return stack.enter_context(made)
 
         yield make
@@ -242,3 +243,64 @@ def test_what_is_registered(make_engine):
 def test_which_ends_lack_an_answer(kind, code, reason, sent, expected):
     """Refused and lost calls do; answers, faults of this side, cancellation do not."""
     assert expected == lacks_answer(kind, code, reason, sent=sent)
+
+
+HEDGED = {"idempotency": "safe", "hedging": {"hedging_delay": "1ms"}}
+
+
+@pytest.mark.parametrize("error", [ConnectionError("x"), ValueError("x")])
+def test_a_hedged_call(make_engine, sink, error):
+    """The last error of a hedged call decides, as a plain call's, who answers it."""
+    engine, late, seen = make_engine(**HEDGED), asyncio.Event(), []
+    engine.fallback("last", lambda failed: seen.append(failed) or 7)
+
+    async def fail(attempt):
+        if attempt.number == 1:
+            await late.wait()
+        late.set()
+        raise error
+
+    called = engine.acall(NAME, fail)
+    if isinstance(error, ConnectionError):
+        assert asyncio.run(called) == 7
+        assert [error] == [failed.error for failed in seen]
+    else:
+        with pytest.raises(ValueError, match="x"):
+            asyncio.run(called)
+        assert [] == seen
+    (ended,) = sink.of("CallEnded")
+    assert (2, 1) == (ended.attempts, ended.hedges)
+
+
+def test_a_hedged_call_that_is_answered(make_engine):
+    """The value is that of the attempt that won, and no fallback is asked."""
+    engine = make_engine(**HEDGED)
+    engine.fallback("last", lambda _: pytest.fail("it was asked"))
+
+    async def second(attempt):
+        if attempt.number == 1:
+            await asyncio.Event().wait()
+        return attempt.number
+
+    assert asyncio.run(engine.acall(NAME, second)) == 2
+
+
+def test_a_hedged_call_that_is_refused(make_engine):
+    """A breaker that refuses a hedged call leaves it to the fallback."""
+    engine = make_engine(**HEDGED, breaker={"forced": "open"})
+    engine.fallback("last", lambda failed: failed.error)
+
+    assert isinstance(asyncio.run(engine.acall(NAME, None)), Rejected)
+
+
+def test_a_hedged_call_that_the_engine_ended(make_engine, resilience_clock, sink):
+    """Where the engine's timer beats asyncio's, the error is the same."""
+    options = {**HEDGED, "hedging": {"hedging_delay": "9s"}, "attempt_timeout": "5s"}
+    engine = make_engine(clock=resilience_clock, **options)
+    engine.fallback("last", lambda failed: failed.error)
+
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    assert isinstance(asyncio.run(engine.acall(NAME, hang)), TimeoutError)
+    assert "attempts-exhausted" == sink.of("CallEnded")[0].reason

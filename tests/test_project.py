@@ -113,6 +113,7 @@ def test_import_time():
         ("resilience.grpc", "grpc", "grpc"),
         ("resilience.grpc.aio", "grpc", "grpc"),
         ("resilience.botocore", "botocore", "aws"),
+        ("resilience.lab.simulate", "simpy", "sim"),
     ],
 )
 def test_missing_extra(module, library, extra):

@@ -4,8 +4,10 @@ The caller's own timeout, the policy's, the ambient deadline and what the reques
 asks for meet here and nowhere else. Pure functions of their arguments.
 """
 
+import math
+
 from .outcome import Outcome
-from .policy import CallPolicy
+from .policy import BreakerPolicy, CallPolicy
 from .record import DeadlineOrigin
 from .target import Facts
 
@@ -67,6 +69,13 @@ def of_attempt(
     if timeout_s is None or left <= timeout_s:
         return left, deadline
     return timeout_s, now + timeout_s
+
+
+def of_queue(policy: BreakerPolicy, arrived_at: float, deadline: float | None) -> float:
+    """Before when a breaker must admit a call again, for it to be waited for."""
+    if policy.when_open != "wait":
+        return -math.inf
+    return arrived_at + policy.max_open_for_s if deadline is None else deadline
 
 
 def _of_stream(

@@ -12,14 +12,7 @@ from collections.abc import Sequence
 
 from . import allowance, tally
 from .breaker import Breaker, Permit, Refusal
-from .command import (
-    NOTHING,
-    CancelAttempt,
-    Finish,
-    Rejection,
-    StartAttempt,
-    Step,
-)
+from .command import NOTHING, CancelAttempt, Finish, Rejection, StartAttempt, Step
 from .event import (
     ARRIVED,
     Arrived,
@@ -35,7 +28,7 @@ from .limiter_queue import Waiter
 from .named import make
 from .outcome import GONE, GONE_WAITING, TIMED_OUT, Outcome
 from .record import AttemptEnded, CallEnded, Decision, Reason
-from .rejection import make_rejection
+from .rejection import refused
 from .retries import Next, Retries
 
 
@@ -77,14 +70,6 @@ class Call(Healthy):
         return NOTHING if state == "finished" else Step(wake_at=self._wake_at)
 
     @property
-    def id(self) -> str:
-        """Unique in the fleet: process, then number. Healthy calls never spell it."""
-        given = self._id
-        if isinstance(given, str):
-            return given
-        return f"{given[0]}-{given[1]:x}"
-
-    @property
     def history(self) -> Sequence[AttemptEnded]:
         """Attempts that ended, but for a first one that succeeded."""
         return () if self._journal is None else self._journal.history
@@ -106,18 +91,6 @@ class Call(Healthy):
         if found is None:
             return self._refuse("deadline", "the deadline has passed", None, now)
         return self._weigh(found, now)
-
-    def _arrived(self, now: float) -> None:
-        """Note what `begin` does of a call that is not plain."""
-        binding, facts = self._binding, self.facts
-        scope = binding.scope
-        self.arrived_at = self.started_at = scope.last_used = now
-        self.tells = scope.tells_until > now
-        self._timeout_s = facts.timeout_s
-        if binding.mode == "enforce":
-            self._timeout_s, self.deadline_at = allowance.of_call(
-                binding.policy, facts, now
-            )
 
     def _begin(self, event: Event, now: float) -> Step:
         if type(event) is CallerGone:  # a driver was interrupted before its first step
@@ -173,13 +146,10 @@ class Call(Healthy):
             self.probe = self._number + 1
 
     def _breaker_refused(self, breaker: Breaker, answer: Refusal, now: float) -> Step:
-        retry_at = answer.retry_at
-        if breaker.policy.when_open == "wait" and retry_at is not None:
-            limit = self.arrived_at + breaker.policy.max_open_for_s
-            if self.deadline_at is not None:
-                limit = self.deadline_at
-            if retry_at < limit:
-                return self._wait("queued", retry_at)
+        retry_at, policy = answer.retry_at, breaker.policy
+        limit = allowance.of_queue(policy, self.arrived_at, self.deadline_at)
+        if retry_at is not None and retry_at < limit:
+            return self._wait("queued", retry_at)
         retry_after = None if retry_at is None else max(0.0, retry_at - now)
         return self._refuse("breaker-open", answer.message, retry_after, now)
 
@@ -191,9 +161,7 @@ class Call(Healthy):
         if retries is not None and retries.last is not None:
             retries.give_back(now)
             return self._finish(retries.last, reason, now)
-        rejection = make_rejection(self._binding, reason, message, retry_after)
-        code = "DEADLINE_EXCEEDED" if reason == "deadline" else "UNAVAILABLE"
-        outcome = Outcome(code, "local", "no", message=rejection.message)
+        outcome, rejection = refused(self._binding, reason, message, retry_after)
         return self._finish(outcome, reason, now, rejection)
 
     def _start(self, now: float) -> Step:
@@ -277,7 +245,7 @@ class Call(Healthy):
         if not binding.retry_acts and host_wait_s is None:
             return self._observed(outcome, elapsed, after, now)
         if binding.mode != "enforce":
-            self._would(outcome, after, now)
+            self.written.would(outcome, after, now)
             reason, wait = "native", host_wait_s
         if wait is not None:
             self._log(outcome, elapsed, "retry", Next(reason, wait), now)
@@ -293,17 +261,10 @@ class Call(Healthy):
         """Nothing is repeated by us; what we would have done is written down."""
         native = self._binding.mode != "enforce"
         if native or after.wait_s is not None:
-            self._would(outcome, after, now)
+            self.written.would(outcome, after, now)
             after = Next("native" if native else "not-retryable")
         self._log(outcome, elapsed, "return" if native else "fail", after, now)
         return self._finish(outcome, after.reason, now)
-
-    def _would(self, outcome: Outcome, after: Next, now: float) -> None:
-        wait_s = after.wait_s or 0.0
-        decision: Decision = "fail" if after.wait_s is None else "retry"
-        self.written.decided(
-            "retry", decision, after.reason, now, message=outcome.code, wait_s=wait_s
-        )
 
     def _settle(self, outcome: Outcome, elapsed: float, now: float) -> None:
         binding, facts = self._binding, self.facts
@@ -417,15 +378,13 @@ class Call(Healthy):
         self, outcome: Outcome, elapsed: float, decision: Decision, to: Next, now: float
     ) -> None:
         """Write down that the attempt ended, and what it led *to*."""
-        deadline = self.deadline_at
         self.written.attempt(
             self._number,
             outcome,
-            elapsed_s=elapsed,
+            elapsed,
             decision=decision,
-            reason=to.reason,
-            wait_s=to.wait_s or to.hold_s,
-            time_left_s=None if deadline is None else deadline - now,
+            to=to,
+            deadline=self.deadline_at,
             now=now,
             limit_at=self._wake_at,
         )

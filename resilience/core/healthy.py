@@ -53,6 +53,8 @@ class Healthy:
 
     is_plain = True
     """Has it one attempt at a time, which waits for no place?"""
+    is_hedged = False
+    """May several of its attempts be under way at once?"""
     tells = False
     """Does it tell its level to those who serve it?"""
 
@@ -71,6 +73,14 @@ class Healthy:
         self._binding = binding
         self.facts = facts
         self._rng = rng
+
+    @property
+    def id(self) -> str:
+        """Unique in the fleet: process, then number. Healthy calls never spell it."""
+        given = self._id
+        if isinstance(given, str):
+            return given
+        return f"{given[0]}-{given[1]:x}"
 
     def begin(  # noqa: C901, PLR0912 - flat: each frame costs every call
         self, now: float
@@ -132,6 +142,18 @@ class Healthy:
                     policy, facts, deadline, now
                 )
         return make(StartAttempt, (1, limit_s))
+
+    def _arrived(self, now: float) -> None:
+        """Note what `begin` does of a call that is not plain."""
+        binding, facts = self._binding, self.facts
+        scope = binding.scope
+        self.arrived_at = self.started_at = scope.last_used = now
+        self.tells = scope.tells_until > now
+        self._timeout_s = facts.timeout_s
+        if binding.mode == "enforce":
+            self._timeout_s, self.deadline_at = allowance.of_call(
+                binding.policy, facts, now
+            )
 
     @property
     def level(self) -> float:

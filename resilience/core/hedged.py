@@ -74,6 +74,7 @@ class HedgedCall(Call):
     """One logical call with hedges. Owned by one driver."""
 
     is_plain = False
+    is_hedged = True
     hedging: Hedging
     """What calls of its method share; set by who makes the call."""
     _due = 0

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from .outcome import Outcome
 from .record import AttemptEnded, Decided, Decision, Mode, Reason, Record
+from .retries import Next
 from .target import Target
 
 
@@ -37,16 +38,15 @@ class Journal:
         self,
         number: int,
         outcome: Outcome,
-        *,
         elapsed_s: float,
+        *,
         decision: Decision,
-        reason: Reason,
-        wait_s: float,
-        time_left_s: float | None,
+        to: Next,
+        deadline: float | None,
         now: float,
         limit_at: float | None = None,
     ) -> None:
-        """Attempt *number* ended."""
+        """Attempt *number* ended, and led *to* what follows."""
         ended = AttemptEnded(
             self._call_id,
             self._target,
@@ -54,9 +54,9 @@ class Journal:
             outcome,
             elapsed_s,
             decision,
-            reason,
-            wait_s,
-            time_left_s,
+            to.reason,
+            to.wait_s or to.hold_s,
+            None if deadline is None else deadline - now,
             self._mode,
             now,
             limit_at,
@@ -86,6 +86,14 @@ class Journal:
                 wait_s,
                 now,
             )
+        )
+
+    def would(self, outcome: Outcome, to: Next, now: float) -> None:
+        """Retries that only observe would have led a failed attempt *to* this."""
+        wait_s = to.wait_s or 0.0
+        decision: Decision = "fail" if to.wait_s is None else "retry"
+        self.decided(
+            "retry", decision, to.reason, now, message=outcome.code, wait_s=wait_s
         )
 
     def take(self) -> tuple[Record, ...]:

@@ -20,7 +20,7 @@ from .limiter_loss import Shown
 from .limiter_queue import RANKS, Place, Waiter
 from .observed import ObservedCall
 from .outcome import Outcome
-from .rejection import make_rejection
+from .rejection import refused
 from .target import Facts
 
 
@@ -118,11 +118,8 @@ class LimitedCall(Call):
         if retries is not None and retries.last is not None:
             retries.give_back(now)
             return self._finish(retries.last, "limiter", now)
-        rejection = make_rejection(
+        outcome, rejection = refused(
             self._binding, "limiter", full.message, full.retry_after_s
-        )
-        outcome = Outcome(
-            "RESOURCE_EXHAUSTED", "local", "no", message=rejection.message
         )
         return self._finish(outcome, "limiter", now, rejection)
 

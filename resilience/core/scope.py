@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from .adaptive import AdaptiveBreaker
 from .admission import RULE
 from .breaker import Breaker
 from .budget import RetryBudget, make_budget
@@ -81,6 +80,8 @@ class Scope:
 
     def _make(self, policy: BreakerPolicy) -> Breaker:
         if policy.kind == "adaptive":
+            from .adaptive import AdaptiveBreaker  # most processes do without
+
             rows = self._rows(evidence_key(self.key, policy))
             return AdaptiveBreaker(policy, self.key, rows)
         return ClassicBreaker(policy, self.key)

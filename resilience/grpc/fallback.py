@@ -15,10 +15,12 @@ from .streaming import Streaming
 
 
 if TYPE_CHECKING:
+    from resilience.core.binding import Binding
     from resilience.core.call import Call
     from resilience.core.record import CallEnded
 
     from .blocking import Blocking, BlockingStreaming
+    from .route import Route
     from .sending import Sending
 
 
@@ -35,19 +37,33 @@ def failed_call(
 
 
 def answer(native: Blocking | BlockingStreaming, call: Call, error: Exception) -> Any:
-    """What the caller of *native*, which failed, gets.
+    """What the caller of *native*, which failed, gets; raises as `answer_to`."""
+    request = None if isinstance(native, Streaming) else native._request
+    route, binding = native.route, native.binding
+    return answer_to(route, binding, request, call, error, pair=native.pair)
+
+
+def answer_to(
+    route: Route,
+    binding: Binding,
+    request: Any,
+    call: Call,
+    error: Exception,
+    *,
+    pair: bool,
+) -> Any:
+    """What the caller who sent *request* gets for *call*, which failed.
 
     Raises:
         Exception: *error*: there is no fallback, or it did not answer.
     """
-    name = native.binding.policy.fallback
-    request = None if isinstance(native, Streaming) else native._request
+    name = binding.policy.fallback
     asked = failed_call(call, error, request) if name else None
     if asked is None:
         raise error
-    value = native.route.engine.fallback.answer(name, *asked)
+    value = route.engine.fallback.answer(name, *asked)
     # The native error is a call, too: it tells the status.
-    return (value, error) if native.pair else value
+    return (value, error) if pair else value
 
 
 async def aanswer(sending: Sending, call: Call, error: Exception, request: Any) -> Any:

@@ -18,16 +18,19 @@ from resilience.core.outcome import OK, Outcome
 from resilience.report import attach, report
 
 from .extract import EMPTY
+from .fallback import answer_to
 from .flight import Flight
 from .rejected import GrpcRejected
 from .route import attach_report
 
 
 if TYPE_CHECKING:
+    from resilience.core.binding import Binding
     from resilience.core.call import Call
     from resilience.core.command import Finish, StartAttempt
 
     from .future import CallFuture
+    from .route import Route
     from .sending import Sending
 
 _BlockingError: Any = getattr(grpc._channel, "_InactiveRpcError", None)
@@ -106,11 +109,16 @@ class HedgedFlight(Flight):
         self._errors.clear()
 
 
-def carry(future: CallFuture, *, pair: bool) -> Any:
+def carry(
+    future: CallFuture, route: Route, binding: Binding, request: Any, *, pair: bool
+) -> Any:
     """Block for the end of *future* and return what a blocking call does.
 
     Args:
         future: of a call that has begun; nobody else has it.
+        route: of the call.
+        binding: likewise.
+        request: as the caller gave it, for the fallback.
         pair: whether the call object is wanted beside the response.
 
     Raises:
@@ -133,7 +141,8 @@ def carry(future: CallFuture, *, pair: bool) -> Any:
         response = future.result()
         return (response, future) if pair else response
     try:
-        raise _as_blocking(future, error)
+        call, error = future._flight.call, _as_blocking(future, error)
+        return answer_to(route, binding, request, call, error, pair=pair)
     finally:
         del error, future  # no cycle of error, traceback and this frame
 

@@ -115,7 +115,7 @@ class UnaryUnaryMultiCallable(grpc.UnaryUnaryMultiCallable):
             facts = route.facts(given[0])
             if hedges(binding, facts):
                 future = self._launch(binding, facts, request, given)
-                return hedged.carry(future, pair=pair)
+                return hedged.carry(future, route, binding, request, pair=pair)
             native = Blocking(route, binding, method, request, given)
             native.pair = pair
             return carry(native, facts)

@@ -4,14 +4,13 @@ A policy that promises what does not happen is worse than a refusal: each promis
 is not kept is named once, by `check`, `explain` and the table itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 from .merge import Source
 from .narrowing import is_map
 from .words import OFF
 
 
-_ADAPTIVE = "breaker `kind: adaptive` runs the classic breaker in this release"
 _READS = (
     "`failover` covers reads where it stands under a pattern or `all`; writes fail "
     "over only where it stands under their operation's own name"
@@ -20,19 +19,12 @@ _READS = (
 
 def notices_of(sources: Sequence[Source], edition: str) -> tuple[str, ...]:
     """Return the notices of the texts, each once, in a fixed order."""
-    rules = [rule for source in sources for rule in _rules(source)]
     found: list[str] = []
-    if any(_kind(rule.get("breaker")) == "adaptive" for rule in rules):
-        found.append(_ADAPTIVE)
     if any(_is_wide(source) for source in sources):
         found.append(_READS)
     if not any("edition" in source.values for source in sources):
         found.append(f"no edition is written: the values of {edition} hold")
     return tuple(found)
-
-
-def _kind(breaker: object) -> object:
-    return breaker.get("kind") if is_map(breaker) else None
 
 
 def _is_wide(source: Source) -> bool:
@@ -43,21 +35,3 @@ def _is_wide(source: Source) -> bool:
         if is_map(rule) and rule.get("failover", OFF) is not OFF:
             return True
     return False
-
-
-def _rules(source: Source) -> Iterator[Mapping[str, object]]:
-    """Yield every rule of a text."""
-    for path in (("all",), ("grpc", "all"), ("aws", "all"), ("app", "all")):
-        rule = source.rule(*path)
-        if rule is not None:
-            yield rule
-    groups = (
-        ("grpc", "targets"),
-        ("grpc", "methods"),
-        ("aws", "operations"),
-        ("app", "operations"),
-    )
-    for path in groups:
-        for value in (source.rule(*path) or {}).values():
-            if is_map(value):
-                yield value

@@ -96,7 +96,7 @@ def test_each_kind(retryable):
     for row in retryable:
         status, throttles, found = judged(*row)
         if throttles or status == 429 or found.code == "ThrottlingException":
-            expected = ("overload", "no", "neutral")
+            expected = ("overload", "no", "overload")
         elif status >= 500 or status == 408 or not found.retryable:
             expected = ("transport", "maybe", "failure")
         elif status in {409, 423} or found.code == "ReplicatedWriteConflictException":

@@ -132,3 +132,54 @@ def test_a_cancelled_call(engine, server):
                 await call
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("style", ["call", "with_call", "aio"])
+def test_a_hedged_call(make_engine, server, style):
+    """A hedged call whose attempts all failed is answered as any other, and once."""
+    rules = "idempotency: safe, hedging: {hedging_delay: 5s}"
+    engine = make_engine(POLICY.replace("retry:", f"{rules}, retry:"))
+    seen = []
+    engine.fallback("last", lambda failed: seen.append(failed) or b"old")
+    server.stop()
+
+    async def awaited():
+        async with grpc.aio.insecure_channel(server.address) as bare:
+            channel = resilience.grpc.aio.intercept_channel(bare, engine, target="cart")
+            return await channel.unary_unary(GET)(b"a")
+
+    if style == "aio":
+        response = asyncio.run(awaited())
+    else:
+        with grpc.insecure_channel(server.address) as bare:
+            channel = resilience.grpc.intercept_channel(bare, engine, target="cart")
+            method = channel.unary_unary(GET)
+            if style == "call":
+                response = method(b"a")
+            else:
+                response, call = method.with_call(b"a")
+                assert UNAVAILABLE is call.code()
+
+    assert b"old" == response
+    (failed,) = seen
+    assert (b"a", UNAVAILABLE) == (failed.request, failed.error.code())
+
+
+@pytest.mark.parametrize("fallback", [b"old", None], ids=["answers", "fails"])
+def test_a_hedged_call_that_is_refused(make_engine, fallback):
+    """A breaker that refuses a hedged call leaves it to the fallback, or raises."""
+    rules = "idempotency: safe, hedging: {hedging_delay: 5s}, breaker: {forced: open}"
+    engine = make_engine(POLICY.replace("retry:", f"{rules}, retry:"))
+    engine.fallback("last", lambda failed: fallback or _raise(failed.error))
+    with grpc.insecure_channel("127.0.0.1:1") as bare:
+        channel = resilience.grpc.intercept_channel(bare, engine, target="cart")
+        method = channel.unary_unary(GET)
+        if fallback:
+            assert fallback == method(b"a")
+            return
+        with pytest.raises(resilience.Rejected):
+            method(b"a")
+
+
+def _raise(error):
+    raise error

@@ -123,8 +123,9 @@ def test_edition_left_out():
 
 
 def test_notices_of_what_is_not_acted_on():
-    """What is acted on, shared state and a limiter, is not named."""
-    table = policy.load([("p", f"{HEAD}state: host\nall: {{limiter: on}}\n")])
+    """Nothing is: shared state, a limiter, hedges and either breaker act."""
+    rules = "{limiter: on, hedging: {hedging_delay: 5ms}, breaker: {kind: adaptive}}"
+    table = policy.load([("p", f"{HEAD}state: host\nall: {rules}\n")])
 
     assert not table.notices
 
