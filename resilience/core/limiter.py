@@ -1,7 +1,7 @@
 """How many attempts of a scope may be in flight from this process.
 
 A place is taken before an attempt is sent and given back at its end, once; it is a
-lease, so one that is never given back is counted for half a minute at most. Free places go
+lease, so one that is never given back counts for half a minute at most. Free places go
 to who waits before they go to who comes. How large the limit is, is decided by
 `limiter_loss.py` or `limiter_latency.py`; who waits, by `limiter_queue.py`.
 """

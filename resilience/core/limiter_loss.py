@@ -2,10 +2,10 @@
 
 Results are judged in windows, and only those that were sent after the newest change of
 the limit count: what was under way before would cut twice for one cause. A cut leaves
-the share of the attempts' time that went into answers, so it is measured, not guessed.
-Each step up is a trial, taken back as soon as it brings loss, and tried again ever
-later. Sources: Chiu and Jain (additive increase, multiplicative decrease), Little's law
-for the share, BBR and CUBIC for probing rarely near a known limit.
+the concurrency that was answered, so it is measured, not guessed. Each step up is a
+trial, taken back as soon as it brings loss, and tried again ever later. Sources: Chiu
+and Jain (additive increase, multiplicative decrease), Little's law for what was
+answered, CUBIC for going near a known limit rarely.
 """
 
 from typing import Literal
@@ -22,10 +22,8 @@ LONGEST_S = 1.0
 """for at most so long where there is a result at all,"""
 ENOUGH = 10
 """and otherwise until there are this many."""
-MOST_LEFT = 0.9
-"""What a cut leaves, at most, of what was in flight."""
-LEAST_LEFT = 0.5
-"""And at least: the answers of a short window are the quick ones only."""
+MOST_LEFT, LEAST_LEFT = 0.9, 0.5
+"""What a cut leaves of what was in flight: what was answered, between these two."""
 LOSS = 0.1
 """A cut needs more than this share of the results to be dropped (the adaptive breaker
 trips on the same share), and two of them: single losses are noise."""
@@ -43,7 +41,6 @@ class LossLimit:
         "_answered_s",
         "_began",
         "_dropped",
-        "_dropped_s",
         "_fence",
         "_grow_at",
         "_hold_s",
@@ -72,7 +69,7 @@ class LossLimit:
 
     def _begin(self, now: float) -> None:
         self._answered = self._dropped = self._peak = 0
-        self._answered_s = self._dropped_s = 0.0
+        self._answered_s = 0.0
         self._began = now
         self._until = now + WINDOW_S
 
@@ -94,7 +91,6 @@ class LossLimit:
         self._peak = max(self._peak, in_flight)
         if since >= self._fence and shown == "dropped":
             self._dropped += 1
-            self._dropped_s += elapsed_s
             if self._is_trial and self._results >= ENOUGH and self._is_lossy:
                 self._take_back(now)
         if now >= self._until:

@@ -1,13 +1,13 @@
 """The metrics that are looked at when somebody collects, not counted as they happen.
 
-Breakers that are not closed, from their records; policy, scopes and sink failures,
-from the snapshots of engines that are watched.
+Breakers that are not closed, from their records; policy, scopes, limiters and sink
+failures, from the snapshots of engines that are watched.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import names
+from . import limits, names
 from .states import BreakerStates
 
 
@@ -40,7 +40,18 @@ def register(
 
         return observe
 
+    def limiters(field: str) -> "Callable[[CallbackOptions], Iterable[Observation]]":
+        def observe(_: "CallbackOptions") -> Iterable["Observation"]:
+            for snapshot in [*watched]:
+                for scope, value in limits.read(snapshot(), field):
+                    yield Observation(value, {names.SCOPE: scope})
+
+        return observe
+
     _gauge(meter, names.BREAKER_STATE, breakers)
+    _gauge(meter, names.LIMITER_LIMIT, limiters("limit"))
+    _gauge(meter, names.LIMITER_IN_FLIGHT, limiters("in_flight"))
+    _gauge(meter, names.LIMITER_WAITING, limiters("waiting"))
     _gauge(meter, names.POLICY_INFO, read(lambda _: 1, is_info=True))
     _gauge(meter, names.POLICY_LOADED, read(lambda seen: seen["loaded_at"]))
     _gauge(meter, names.SCOPES, read(lambda seen: len(seen["scopes"])))

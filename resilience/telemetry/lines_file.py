@@ -66,9 +66,9 @@ class LinesFile:
         if self._handle >= 0 and self._size + len(data) > self._max_bytes:
             self._put_aside()
         if self._handle < 0:
-            if not self._open():
-                return False
             data = opened.encode() + data
+            if not self._open(len(data)):
+                return False
         view = memoryview(data)
         try:
             while view:
@@ -95,7 +95,8 @@ class LinesFile:
         others = range(2, self._max_files + 1)
         return [given, *(given.with_stem(f"{given.stem}-{n}") for n in others)]
 
-    def _open(self) -> bool:
+    def _open(self, needed: int) -> bool:
+        """Open the first name that is free, with room for *needed* bytes."""
         for path in self._names():
             handle = os.open(path, _FLAGS, 0o600)
             try:
@@ -107,9 +108,9 @@ class LinesFile:
                 os.close(handle)
                 raise
             self._handle, self.path = handle, str(path)
-            if self._size >= self._max_bytes:
+            if self._size and self._size + needed > self._max_bytes:
                 self._put_aside()
-                return self._open()
+                return self._open(needed)
             return True
         return False
 

@@ -75,7 +75,7 @@ DECISION = "resilience.decision"
 PLACE = "resilience.place"
 """Who was asked instead: a region, or the name of a fallback."""
 MECHANISM = "resilience.mechanism"
-"""`breaker`, `retry`, `retry_budget`, `hedging`."""
+"""`breaker`, `retry`, `retry_budget`, `hedging`, `limiter`."""
 MODE = "resilience.mode"
 """`enforce`, `observe`."""
 SCOPE = "resilience.scope"
@@ -320,6 +320,27 @@ BREAKER_STATE = Metric(
     "{breaker}",
     "Breakers that are not closed, by scope and state.",
     (SCOPE, STATE),
+)
+LIMITER_LIMIT = Metric(
+    "resilience.limiter.limit",
+    "gauge",
+    "{attempt}",
+    "Attempts that may be in flight from this process, by scope.",
+    (SCOPE,),
+)
+LIMITER_IN_FLIGHT = Metric(
+    "resilience.limiter.in_flight",
+    "gauge",
+    "{attempt}",
+    "Attempts that hold a limiter's place, by scope.",
+    (SCOPE,),
+)
+LIMITER_WAITING = Metric(
+    "resilience.limiter.waiting",
+    "gauge",
+    "{attempt}",
+    "Attempts that wait for a limiter's place, by scope.",
+    (SCOPE,),
 )
 NOTICES = Metric(
     "resilience.notices",

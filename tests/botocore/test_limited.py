@@ -72,9 +72,7 @@ def until(condition):
 
 def test_one_after_the_other(wire, connect, held):
     """The second call is sent when the first has ended, and not before."""
-    with engine_of(
-        {"initial_limit": 1, "max_limit": 1, "max_wait": "20s"}
-    ) as engine:
+    with engine_of({"initial_limit": 1, "max_limit": 1, "max_wait": "20s"}) as engine:
         client = connect("dynamodb", engine)
         first = Caller(client.list_tables)
         assert held.reached.wait(WAIT_S)

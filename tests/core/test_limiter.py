@@ -252,7 +252,7 @@ def test_a_driver_that_is_gone_harms_nobody():
     made = limiter()
     first, second = fill(made)
     broken, sound = made.wait(0.0, CRITICAL, None, 0.0), stand(made)
-    broken.watch(lambda: [].pop())
+    broken.watch([].pop)
     made.give(first, "nothing", 0.1, 0.1)
     made.give(second, "nothing", 0.1, 0.1)
 

@@ -32,7 +32,7 @@ QUIET = 30
 
 @pytest.fixture
 def trio(server):
-    """Three servers, the last of which answers nobody once it is `slow`."""
+    """Three servers, the last of which answers nobody once it is slow."""
     others = [type(server)() for _ in range(2)]
     yield [server, *others]
     for each in others:

@@ -1,9 +1,12 @@
 """The `channel:` sections and `retry_buffer`: what holds, what gives way."""
 
+from dataclasses import astuple
+
 import pytest
 
 from resilience import policy
 from resilience.errors import PolicyError
+from resilience.policy.channel import balancing_config
 
 
 def channel(section, target=None):
@@ -179,3 +182,53 @@ def buffer(*rules):
 def test_retry_buffer(rules, expected):
     """The buffer's bounds merge leaf by leaf; `off` keeps nothing."""
     assert expected == buffer(*rules)
+
+
+def test_outlier_detection():
+    """`on`, or a map, starts from the edition's values; without a word it is off."""
+    switched = channel({"outlier_detection": "on"}).outliers
+    tuned = channel({"outlier_detection": {"failure_ratio": 0.5}}).outliers
+
+    assert policy.built_in().channel_for("cart").outliers is None
+    assert (1.0, 0.2, 50, 3, 30.0, 0.1) == astuple(switched)
+    assert (1.0, 0.5, 50, 3, 30.0, 0.1) == astuple(tuned)
+
+
+def test_outlier_detection_needs_round_robin():
+    """With `pick_first` beside it it is refused; an inherited one gives way."""
+    beside = {"outlier_detection": "on", "load_balancing": "pick_first"}
+    inherited = channel({"outlier_detection": "on"}, {"load_balancing": "pick_first"})
+
+    assert [("grpc.channel.outlier_detection", "conflict")] == problems(beside)
+    assert inherited.outliers is None
+
+
+def test_outlier_detection_as_a_service_config():
+    """What gRPC reads: round robin under outlier detection, shares in percent."""
+    section = {
+        "outlier_detection": {
+            "interval": "250ms",
+            "failure_ratio": 0.35,
+            "request_volume": 7,
+            "minimum_hosts": 2,
+            "base_ejection_time": "1m",
+            "max_ejection_ratio": 0.5,
+        }
+    }
+
+    assert [
+        {
+            "outlier_detection_experimental": {
+                "interval": "0.25s",
+                "baseEjectionTime": "60s",
+                "maxEjectionPercent": 50,
+                "failurePercentageEjection": {
+                    "threshold": 35,
+                    "minimumHosts": 2,
+                    "requestVolume": 7,
+                },
+                "childPolicy": [{"round_robin": {}}],
+            }
+        }
+    ] == balancing_config(channel(section))
+    assert [{"round_robin": {}}] == balancing_config(channel({}))

@@ -13,7 +13,8 @@ from resilience import PolicyEngine
 
 
 pytestmark = pytest.mark.real
-SECONDS = 1.5
+SETTLES_S, SECONDS = 0.7, 1.5
+"""What is counted begins after the first, and lasts to the second."""
 CALLERS = 16
 TAKES = 4
 _FULL_BEYOND = f"""
@@ -50,9 +51,13 @@ def full_beyond():
 
 
 def traffic(address, limiter):
-    """Answers, refusals by the server and by us, of callers that never rest."""
+    """Answers, refusals by the server and by us, of callers that never rest.
+
+    Once they have gone on for `SETTLES_S`.
+    """
     policy = {"retry": "off", "breaker": "off", "limiter": limiter}
     counts, lock = {"OK": 0, "server": 0, "limiter": 0}, threading.Lock()
+    codes = set()
     with (
         PolicyEngine.from_dict({"version": 1, "all": policy}, sinks=[]) as engine,
         grpc.insecure_channel(address) as bare,
@@ -60,18 +65,18 @@ def traffic(address, limiter):
         grpc.channel_ready_future(bare).result(timeout=10)
         channel = resilience.grpc.intercept_channel(bare, engine, target="cart")
         get = channel.unary_unary("/shop.Cart/Get")
-        until = time.monotonic() + SECONDS
+        began = time.monotonic()
 
         def work():
-            while time.monotonic() < until:
+            while time.monotonic() < began + SECONDS:
                 how = "OK"
                 try:
                     get(b"x", timeout=5)
                 except grpc.RpcError as error:
-                    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
                     how = "limiter" if hasattr(error, "retry_after_s") else "server"
+                    codes.add(error.code())
                 with lock:
-                    counts[how] += 1
+                    counts[how] += time.monotonic() > began + SETTLES_S
 
         threads = [threading.Thread(target=work) for _ in range(CALLERS)]
         for thread in threads:
@@ -79,6 +84,7 @@ def traffic(address, limiter):
         for thread in threads:
             thread.join()
         (scope,) = engine.snapshot()["scopes"]
+    assert codes <= {grpc.StatusCode.RESOURCE_EXHAUSTED}
     return counts, scope["limiters"]
 
 
@@ -90,7 +96,7 @@ def test_a_limit_is_found(full_beyond):
     )
 
     assert bare["server"] > 10 * bare["OK"] / TAKES
-    assert ours["server"] < bare["server"] / 4
+    assert ours["server"] < bare["server"] / 10
     assert ours["OK"] > 0.7 * bare["OK"]
     assert TAKES - 2 <= limiter["limit"] <= TAKES + 2
     assert (limiter["in_flight"], limiter["waiting"]) == (0, 0)

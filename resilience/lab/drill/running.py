@@ -157,7 +157,7 @@ def _run_function(path: str, drill: Drill, progress: Callable[[float], None]) ->
         reason = watch.reason()
         if reason:
             seam.stop(reason)
-        return not seam.is_over
+        return not seam.is_over or seam.elapsed() >= drill.duration
 
     try:
         load = Load(drill, seam, seen.operations.append, tick)

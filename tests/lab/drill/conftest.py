@@ -77,7 +77,7 @@ version: 1
 name: short
 run: {run}
 duration: 400ms
-window: 20ms
+window: 30ms
 load: {{rate: 200}}
 faults:
   - {{kind: status, code: UNAVAILABLE, ratio: {ratio}, at: 100ms, lasts: 200ms, methods: [shop.Cart/Get]}}

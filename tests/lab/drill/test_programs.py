@@ -37,9 +37,9 @@ expect: [success >= 0.95]
 
 @pytest.fixture
 def program(write, tmp_path, monkeypatch):
-    """`program(lasts, code=0, ratio=.3, mode="enforce")`: the file of an armed drill."""
+    """`program(lasts, code=0, ratio=0.1, mode="enforce")`: the file of an armed drill."""
 
-    def make(lasts, code=0, *, ratio=0.3, mode="enforce", more=""):
+    def make(lasts, code=0, *, ratio=0.1, mode="enforce", more=""):
         write(mode=mode)
         (tmp_path / "calls.py").write_text(CALLS)
         path = tmp_path / "program.yaml"

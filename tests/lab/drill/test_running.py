@@ -1,6 +1,7 @@
 """A drill from its beginning to its verdict, in this process."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,10 +87,10 @@ def test_ctrl_c_stops_it(write):
 
 def test_a_drill_that_hits_nobody_fails(write):
     """A drill whose faults never hit says so, and does not pass."""
-    path = write()
-    text = open(path).read().replace("shop.Cart/Get]", "shop.Cart/Other]")
-    open(path, "w").write(text)
-    found = lab.run(path)
+    path = Path(write())
+    text = path.read_text().replace("shop.Cart/Get]", "shop.Cart/Other]")
+    path.write_text(text)
+    found = lab.run(str(path))
 
     assert found.figures["success"] == 1.0
     assert not found.is_ok

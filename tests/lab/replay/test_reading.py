@@ -200,7 +200,9 @@ def test_gzip(path, play, tmp_path):
     packed = tmp_path / "records.jsonl.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
 
-    assert play(packed, PLAIN).recorded.as_dict() == play(path, PLAIN).recorded.as_dict()
+    assert (
+        play(packed, PLAIN).recorded.as_dict() == play(path, PLAIN).recorded.as_dict()
+    )
 
     noise = random.Random(1).randbytes(200_000).hex()
     more = encoding.line(Notice("noise", noise, 1.0)).encode()
