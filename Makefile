@@ -18,7 +18,8 @@ PIP_QUIET := --quiet --disable-pip-version-check --no-input
 
 # What runs on the lowest dependencies: the rooms that touch them. The core and the
 # drivers import nothing but Python, and the servers of `real` tests do not change.
-LOWEST_TESTS := $(wildcard tests/policy tests/botocore tests/grpc tests/telemetry tests/spec)
+LOWEST_TESTS := $(wildcard tests/policy tests/botocore tests/grpc tests/telemetry tests/spec \
+	tests/lab/simulate tests/cli/test_simulate.py)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -62,7 +62,7 @@ def evidence(outcome: Outcome) -> Evidence:
     """What *outcome* says about the health of the target.
 
     An application's error is an answer; throttling feeds budgets and limits, never the
-    breaker; unprocessed work is how healthy servers say goodbye.
+    classic breaker; unprocessed work is how healthy servers say goodbye.
     """
     kind = outcome.kind
     if kind in {"ok", "application"}:

@@ -368,5 +368,7 @@ def test_tls_in_tls_keeps_to_the_deadline(serve, dial, stalling_certificates):
         proxies={"https": proxy.url},
         proxies_config={"proxy_ca_bundle": stalling_certificates[0]},
     )
-    with resilience.deadline(0.2), pytest.raises(ReadTimeoutError):
+    # On a busy machine the time is over before there is something to read.
+    late = (ReadTimeoutError, ConnectTimeoutError)
+    with resilience.deadline(0.2), pytest.raises(late):
         _list(client)
