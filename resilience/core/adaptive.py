@@ -335,7 +335,9 @@ class AdaptiveBreaker:
         is_alone = is_shared and (
             self._is_alone
             or (
-                self._newest_bad > judged
+                admission.fraction >= 1
+                and self._newest_bad > judged
+                and self._bad_in_a_row >= self.policy.rule.lonely_bad
                 and is_lonely(rows, self._newest_bad, newest, self.policy.rule)
             )
         )
@@ -353,7 +355,8 @@ class AdaptiveBreaker:
             if was_whole and not view.total(tick).bad:
                 continue
             seen = look(view, tick, self._cut_tick)
-            if admission.judge(seen, rate, 1 / self._per_unit, rng):
+            draw = seen.draw if is_shared and not is_alone else rng()
+            if admission.judge(seen, rate, 1 / self._per_unit, draw):
                 self._is_alone = is_alone
                 # In the tick in which those saw it that had a call.
                 self._cut_tick = tick + 1 + rows.lag
@@ -403,7 +406,7 @@ class AdaptiveBreaker:
             self._closed_permit = Permit(self.generation, 0)
             if state == "open":
                 self._admission.fraction = self.policy.rule.floor
-                self._admission.shut(self._host_rate() * self._unit_s, lambda: 0.5)
+                self._admission.shut(self._host_rate() * self._unit_s, 0.5)
                 self._cut_tick = self._tick
             self._tell_locked(state, now)
 

@@ -11,7 +11,6 @@ outages, brownouts and overload in three topologies; `AdaptiveRule` says what ea
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +37,9 @@ class AdaptiveRule:
     """Bad results above this share of the newest ticks cut what was whole."""
     least_bad: int = 2
     """One lone bad result never does."""
+    lonely_bad: int = 5
+    """So many bad results in a row cut where the other processes of the host see
+    nothing bad: the fault may be this process's own, its calls must not be many."""
     headroom: float = 1.05
     """A cut leaves this much of the measured accept rate."""
     floor: float = 0.03
@@ -116,6 +118,11 @@ class Evidence(NamedTuple):
     age: float
     """Attempt timeouts since the last cut."""
 
+    @property
+    def draw(self) -> float:
+        """A number on [0, 1) that is the same for all who see this, and no others."""
+        return hash((self.long, self.short)) % 997 / 997
+
 
 class Admission:
     """The admitted fraction of one scope, in one process. Its owner locks."""
@@ -142,19 +149,17 @@ class Admission:
         """How long after the cut silence raises nothing."""
         return self._pause
 
-    def judge(
-        self, seen: Evidence, rate: float, span: float, rng: Callable[[], float]
-    ) -> bool:
+    def judge(self, seen: Evidence, rate: float, span: float, draw: float) -> bool:
         """Judge one tick more; True: it was cut.
 
         Args:
             seen: completed ticks only.
             rate: what the host offers, in calls per attempt timeout.
             span: the tick's length.
-            rng: uniform numbers on [0, 1).
+            draw: uniform on [0, 1), for the pause after a cut.
         """
         if self._calls_for_cut(seen) and self._is_cut(seen):
-            self.shut(rate, rng)
+            self.shut(rate, draw)
             return True
         if self.fraction < 1:
             self._rise(seen, span)
@@ -185,13 +190,13 @@ class Admission:
         self.fraction = fraction
         return True
 
-    def shut(self, rate: float, rng: Callable[[], float]) -> None:
+    def shut(self, rate: float, draw: float) -> None:
         """Begin the pause that follows a cut."""
         self.is_good = False
         self.is_open = self.fraction <= 2 * self.rule.floor
         self._growth = 0.0
         self._rate = rate
-        self._pause = self.rule.pause_of(rate, rng())
+        self._pause = self.rule.pause_of(rate, draw)
 
     def _rise(self, seen: Evidence, span: float) -> None:
         rule, fresh = self.rule, seen.fresh

@@ -38,6 +38,9 @@ def worst_case(policy: CallPolicy) -> Worst:
     wait_s = 0.0
     if acts and retry is not None:
         wait_s = round(_all_waits(retry), 6)
+    limiter = policy.limiter
+    if policy.mode == "enforce" and limiter is not None and limiter.mode == "enforce":
+        wait_s = round(wait_s + attempts * limiter.max_wait_s, 6)
     sustained, why = _sustained(policy, attempts)
     wire = attempts * policy.native_attempts
     return Worst(

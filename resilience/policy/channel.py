@@ -92,6 +92,9 @@ def compile_channel(node: Node) -> ChannelPolicy:
         _value(reconnect, "max_backoff"),
     )
     health, balancing = _settled(node)
+    outliers, level = _outliers(node)
+    if outliers is not None and level > cast("Cell", node["load_balancing"]).level:
+        balancing = "round_robin"  # the inherited one gives way
     return ChannelPolicy(
         keepalive_time_s=_value(pings, "time") if pings else None,
         keepalive_timeout_s=_value(pings, "timeout") if pings else 0.0,
@@ -102,7 +105,7 @@ def compile_channel(node: Node) -> ChannelPolicy:
         spread=_value(reconnect, "spread"),
         connect_timeout_s=_value(reconnect, "connect_timeout"),
         load_balancing=balancing,
-        outliers=_outliers(node) if balancing == "round_robin" else None,
+        outliers=outliers if balancing == "round_robin" else None,
         health_check=health,
         resolve_interval_s=_value(node, "resolve_interval"),
         max_send_bytes=_size(node, "max_send_size"),
@@ -112,11 +115,12 @@ def compile_channel(node: Node) -> ChannelPolicy:
     )
 
 
-def _outliers(node: Node) -> OutlierPolicy | None:
+def _outliers(node: Node) -> tuple[OutlierPolicy | None, int]:
+    """When addresses are left out, and how near that was written."""
     found = node["outlier_detection"]
     if not isinstance(found, dict):
-        return None
-    return OutlierPolicy(
+        return None, 0
+    outliers = OutlierPolicy(
         interval_s=_value(found, "interval"),
         failure_ratio=_value(found, "failure_ratio"),
         request_volume=_value(found, "request_volume"),
@@ -124,6 +128,7 @@ def _outliers(node: Node) -> OutlierPolicy | None:
         base_ejection_s=_value(found, "base_ejection_time"),
         max_ejection_ratio=_value(found, "max_ejection_ratio"),
     )
+    return outliers, max(cast("Cell", cell).level for cell in found.values())
 
 
 def _settled(node: Node) -> tuple[str | None, str]:

@@ -52,7 +52,7 @@ def test_a_credential_refresh_that_hangs_is_left(serve, dial, gate, sink):
     client.meta.events.register_first("request-created.s3", lambda **_: gate.wait(5))
     began = time.monotonic()
 
-    with resilience.deadline(0.15), pytest.raises(BotocoreRejected) as caught:
+    with resilience.deadline(0.4), pytest.raises(BotocoreRejected) as caught:
         head(client)
 
     took = time.monotonic() - began
@@ -83,7 +83,7 @@ def test_a_repeat_that_hangs_leaves_the_real_error(serve, dial, gate):
             gate.wait(5)
 
     client.meta.events.register_first("request-created.s3", hang)
-    with resilience.deadline(0.2), pytest.raises(ClientError, match="500"):
+    with resilience.deadline(0.5), pytest.raises(ClientError, match="500"):
         head(client)
 
     assert 2 == len(count)
@@ -96,7 +96,7 @@ def test_a_handler_that_hangs_after_sending(serve, dial, gate):
     """Who hangs when the request is out leaves a call that may have been executed."""
     client = dial(serve(answers).url, workers=True)
     client.meta.events.register("before-parse", lambda **_: gate.wait(5))
-    with resilience.deadline(0.15), pytest.raises(ReadTimeoutError) as caught:
+    with resilience.deadline(0.4), pytest.raises(ReadTimeoutError) as caught:
         head(client)
 
     assert "deadline" == resilience.report(caught.value).reason
@@ -113,7 +113,7 @@ def test_sockets_end_first(serve, dial):
         peer.stall()
 
     client = dial(serve(stalls).url, workers=True)
-    with resilience.deadline(0.15), pytest.raises(ReadTimeoutError):
+    with resilience.deadline(0.4), pytest.raises(ReadTimeoutError):
         head(client)
 
     settle()

@@ -412,6 +412,28 @@ def test_a_timeout_frees_the_place_of_its_attempt():
     assert binding.limiter.in_flight == 1
 
 
+# -- scopes -------------------------------------------------------------------------
+
+
+def test_a_scope_has_one_limiter_for_equal_parameters():
+    """Whatever their mode; other parameters have a limiter of their own."""
+    scope = binding_of().scope
+    made = scope.limiter(limiting())
+
+    assert scope.limiter(limiting(mode="observe")) is made
+    assert scope.limiter(limiting(initial_limit=7)) is not made
+    assert scope.all_limiters[0] is made
+
+
+def test_a_fork_frees_all_places():
+    """The child's scopes begin empty: their calls are the parent's."""
+    binding = binding_of()
+    full(binding)
+    binding.scope.renew()
+
+    assert binding.limiter.in_flight == 0
+
+
 # -- off ----------------------------------------------------------------------------
 
 

@@ -33,6 +33,18 @@ def test_worst_case_counts_the_late_retry_once():
     assert 1.2 == explain(policy.built_in(), "shop.Cart/Get").worst.wait_s
 
 
+def test_worst_case_counts_waits_for_a_place():
+    """Each attempt may stand in line, where a limiter acts."""
+    rule = {"limiter": {"max_wait": "2s"}, "retry": {"max_attempts": 3}}
+    watching = {**rule, "limiter": {"max_wait": "2s", "mode": "observe"}}
+    waits = [
+        explain(table(app={"all": one}), "app:a/b").worst.wait_s
+        for one in (rule, watching)
+    ]
+
+    assert round(waits[0] - waits[1], 6) == 6.0
+
+
 def test_worst_case_is_cut_by_the_timeout():
     """The whole call's timeout bounds everything."""
     rule = {"timeout": "2s", "attempt_timeout": "1s"}

@@ -197,10 +197,13 @@ def test_outlier_detection():
 def test_outlier_detection_needs_round_robin():
     """With `pick_first` beside it it is refused; an inherited one gives way."""
     beside = {"outlier_detection": "on", "load_balancing": "pick_first"}
-    inherited = channel({"outlier_detection": "on"}, {"load_balancing": "pick_first"})
+    one = {"load_balancing": "pick_first"}
+    inherited = channel({"outlier_detection": {"interval": "2s"}}, one)
+    nearer = channel(one, {"outlier_detection": {"interval": "2s"}})
 
     assert [("grpc.channel.outlier_detection", "conflict")] == problems(beside)
-    assert inherited.outliers is None
+    assert (None, "pick_first") == (inherited.outliers, inherited.load_balancing)
+    assert (2.0, "round_robin") == (nearer.outliers.interval_s, nearer.load_balancing)
 
 
 def test_outlier_detection_as_a_service_config():

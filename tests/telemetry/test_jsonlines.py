@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_an_engine_records_what_a_replay_needs(sink, path):
     engine.call("app:rates/quote", fn, idempotency="safe", timeout=3.0)
     engine.close()
 
-    healthy, attempt, saved = [
+    healthy, attempt, _, saved = [
         one for one in lines_of(path) if isinstance(one, (CallEnded, AttemptEnded))
     ]
 
@@ -192,8 +193,8 @@ def test_each_process_has_a_file_of_its_own(path, records):
     assert written(second, "b")
     assert not written(third, "c")
     assert ("records.jsonl", "records-2.jsonl") == (
-        os.path.basename(first.path),
-        os.path.basename(second.path),
+        Path(first.path).name,
+        Path(second.path).name,
     )
 
     first.close()
@@ -286,7 +287,7 @@ def test_the_child_of_a_fork_writes_its_own_file(sink, path, records, monkeypatc
     engine.close()
 
     mine = [one for one in lines_of(path) if not isinstance(one, Opened)]
-    opened, *found = lines_of(path.parent / os.path.basename(theirs))
+    opened, *found = lines_of(path.parent / Path(theirs).name)
 
     assert mine == [records.call(), records.call()]
     assert (child, [records.attempt()]) == (opened.pid, found)

@@ -131,6 +131,7 @@ class Methods:
 
     def of(self, target: Target) -> MethodCount:
         """That of *target*'s method."""
+        key: tuple[str, str, str]
         key = (target.protocol, target.name, target.full_method)
         found = self._found.get(key)
         if found is None:

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from resilience import policy as policies
 from resilience.core.target import Target
 from resilience.lab.method import parse_method
 from resilience.policy import PolicyTable
-from resilience.policy.channel import ChannelPolicy, OutlierPolicy
+from resilience.policy.channel import ChannelPolicy
 
 from .channel import Channel
 from .clients import Client, Ends, Layer, Upstream, deliver
@@ -62,7 +61,12 @@ class World:
         self.until = scenario.duration + scenario.calls.deadline
         self.recorder = recorder_of(scenario)
         self._policy = policy
-        self._targets = [] if isinstance(policy, str) else targets_of(scenario, policy)
+        self._targets: list[Target] = []
+        self._channel: ChannelPolicy | None = None
+        """How gRPC channels of ours connect."""
+        if not isinstance(policy, str):
+            self._targets = targets_of(scenario, policy)
+            self._channel = channel_of(policy, self._targets[0])
         self._topology = topology
         self._seed = seed
         self._watch = watch
@@ -117,7 +121,9 @@ class World:
                 machine = Host(scenario.state_lag, tick_s, self.timeline.seconds)
             for process in range(topology.processes):
                 rng = seeded(self._seed, f"client-{layer}-{host}-{process}")
-                upstreams = shared or self._all_balanced(table, rng.random)
+                upstreams = shared or [
+                    self._balanced(servers, rng.random) for servers in self.shards
+                ]
                 made = partial(self._client, table, upstreams, rng, machine)
                 if scenario.kind != "reconnect":
                     found.append(made(ends))
@@ -141,33 +147,18 @@ class World:
         rest = (upstreams, scenario.calls, ends, timeline)
         if table is None:
             return RIVALS[str(self._policy)](*rest, rng.random)
-        if scenario.kind == "reconnect" and targets[0].protocol == "grpc":
-            policy = channel_of(table, targets[0])
-            return Channel(policy, upstreams[0], ends, timeline, rng)
+        channel = self._channel
+        if scenario.kind == "reconnect" and channel is not None:
+            return Channel(channel, upstreams[0], ends, timeline, rng)
         rows = None if machine is None else machine.process()
         seed = rng.getrandbits(32)
         return OurClient(table, targets, *rest, seed=seed, rows=rows)
 
-    def _all_balanced(
-        self,
-        table: PolicyTable | None,
-        rng: Callable[[], float],
-    ) -> list[Upstream]:
-        """One client's view of all shards, each of several replicas."""
-        outliers: OutlierPolicy | None = None
-        if table is not None:
-            outliers = channel_of(table, self._targets[0]).outliers
-        return [self._balanced(servers, outliers, rng) for servers in self.shards]
-
-    def _balanced(
-        self,
-        servers: list[Server],
-        outliers: OutlierPolicy | None,
-        rng: Callable[[], float],
-    ) -> Replicas:
+    def _balanced(self, servers: list[Server], rng: Callable[[], float]) -> Replicas:
         """One client's view of the replicas of a shard."""
-        ejection = None
-        if outliers is not None:
+        ejection: Ejection | None = None
+        if self._channel is not None and self._channel.outliers is not None:
+            outliers = self._channel.outliers
             begins_s = -outliers.interval_s * rng()
             ejection = Ejection(outliers, len(servers), begins_s)
         return Replicas(servers, self.scenario.server.balance, rng, ejection)
@@ -249,11 +240,9 @@ class Arrivals(Moment):
         return arrive
 
 
-def channel_of(table: PolicyTable, target: Target) -> ChannelPolicy:
-    """How channels to *target* connect; what is not gRPC has a plain one."""
-    if target.protocol == "grpc":
-        return table.channel_for(target.name)
-    return policies.built_in().channel_for(target.name)
+def channel_of(table: PolicyTable, target: Target) -> ChannelPolicy | None:
+    """How channels to *target* connect; None: it is not gRPC."""
+    return table.channel_for(target.name) if target.protocol == "grpc" else None
 
 
 def targets_of(scenario: Scenario, table: PolicyTable) -> list[Target]:

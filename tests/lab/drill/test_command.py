@@ -90,7 +90,7 @@ def test_problems_of_the_file(form, drill, tmp_path):
     assert shown.exit_code == 1
     if form == "json":
         codes = [one["code"] for one in json.loads(shown.stdout)["problems"]]
-        assert codes == ["bare-number", "too-short"]
+        assert codes == ["bare-number", "out-of-range"]
     else:
         assert f"{path}:3:11: bare-number" in shown.output
         assert "2 problems" in shown.output

@@ -1,4 +1,4 @@
-"""Recordings as they are found: cut off, gzipped, put aside, of many processes, wrong."""
+"""Recordings as they are found: cut off, gzipped, of many processes, wrong."""
 
 import gzip
 import json
