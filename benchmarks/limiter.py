@@ -70,35 +70,25 @@ def simulated() -> str:
 
 
 def _run(scenario: simulate.Scenario, breaker: str, kind: str) -> str:
-    text = (
-        f"version: 1\nall: {{breaker: {{kind: {breaker}}}, limiter: "
-        + ("off" if kind == "off" else f"{{kind: {kind}}}")
-        + "}\n"
-    )
-    texts = (*scenario.policy_texts(), ("limiter", text))
-    runs = simulate.run_all(
-        [
-            simulate.Job(
-                scenario=scenario,
-                topology=simulate.Topology(hosts=1, processes=PROCESSES),
-                load=scenario.load,
-                seed=seed,
-                policy="ours",
-                texts=texts,
-            )
-            for seed in SEEDS
-        ],
-        workers=1,
-    )
+    limiter = "off" if kind == "off" else f"{{kind: {kind}}}"
+    policy = f"version: 1\nall: {{breaker: {{kind: {breaker}}}, limiter: {limiter}}}\n"
+    runs = [
+        simulate.run(scenario, policy, topology=(1, PROCESSES), seed=seed)
+        for seed in SEEDS
+    ]
 
     def mean(figure: str) -> float:
-        return sum(run.figures[figure] or 0.0 for run in runs) / len(runs)
+        return sum(run.metrics[figure] or 0.0 for run in runs) / len(runs)
 
-    recovery = max(run.figures["recovery"] or float("inf") for run in runs)
+    recovery = max(_or_never(run.metrics["recovery_s"]) for run in runs)
     return (
         f"{mean('goodput_fault'):9.4f}{mean('critical_goodput_fault'):9.4f}"
         f"{mean('amplification'):9.3f}{recovery:9.1f}s"
     )
+
+
+def _or_never(recovery_s: float | None) -> float:
+    return float("inf") if recovery_s is None else recovery_s
 
 
 # -- on a real server ---------------------------------------------------------------
@@ -149,7 +139,9 @@ def real() -> str:
     try:
         assert process.stdout is not None
         address = f"127.0.0.1:{int(process.stdout.readline())}"
-        lines = [f"{'limiter':10}{'answered':>10}{'refused':>10}{'by us':>10}  a second"]
+        lines = [
+            f"{'limiter':10}{'answered':>10}{'refused':>10}{'by us':>10}  a second"
+        ]
         for kind in LIMITERS:
             answered, refused, ours = _traffic(address, kind)
             lines.append(f"{kind:10}{answered:10}{refused:10}{ours:10}")
@@ -178,7 +170,7 @@ def price() -> str:
 
 def report() -> str:
     """All three as text."""
-    return "\n\n".join((simulated(), real(), price()))
+    return f"{simulated()}\n\n{real()}\n\n{price()}"
 
 
 if __name__ == "__main__":

@@ -261,4 +261,6 @@ def test_without_the_variable_there_is_no_seam(server, engine):
 
         assert type(made) is resilience.grpc.channel.Channel
         assert made._channel is bare
-        assert type(hook) is sys.modules["resilience.grpc.interceptor"].ClientInterceptor
+        assert (
+            type(hook) is sys.modules["resilience.grpc.interceptor"].ClientInterceptor
+        )

@@ -84,9 +84,10 @@ def test_a_program_of_its_own():
 
 
 CALLS = """
-def call():
-    with open("began", "w") as told:
-        told.write("x")
+def call(number):
+    if not number:
+        with open("began", "w") as told:
+            told.write("x")
 """
 LONG = """
 version: 1

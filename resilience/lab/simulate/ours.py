@@ -8,13 +8,14 @@ from collections.abc import Callable, Hashable
 
 from resilience.core.call import Call
 from resilience.core.command import CancelAttempt, Finish, StartAttempt, Step
-from resilience.core.event import ARRIVED, AttemptDone, Woke
+from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Woke
 from resilience.core.hop import Marks, marks_of, word_above
 from resilience.core.outcome import OK as ANSWERED
 from resilience.core.outcome import Outcome
 from resilience.core.target import Facts, Target
 from resilience.core.ticks import Rows
 from resilience.engine import PolicyEngine
+from resilience.inbound import less_reserve
 from resilience.policy import PolicyTable
 
 from .clients import Ends, Upstream
@@ -98,6 +99,8 @@ class Flight:
         for command in step.commands:
             if type(command) is StartAttempt:
                 attempt = Attempt(self, command.number)
+                if command.timeout_s is not None:
+                    attempt.ends_at = now + less_reserve(command.timeout_s)
                 self.attempts.append(attempt)
                 self.sent += 1
                 known = client.upstreams[self.shard].send(attempt, now)
@@ -155,6 +158,16 @@ class Flight:
             return None
         return self.above.flight.key
 
+    @property
+    def is_for_nobody(self) -> bool:
+        """Is no attempt under way, and has the layer above given up?
+
+        As a blocking call on a server: what is under way ends, and nothing follows.
+        """
+        if self.above is None or not self.above.is_gone:
+            return False
+        return all(attempt.is_gone for attempt in self.attempts)
+
     def die(self) -> None:
         """Its process was killed: nothing more is sent, and nobody told."""
         self.wake_at = INFINITY
@@ -180,7 +193,8 @@ def _woken(wake: Wake) -> None:
         return  # another moment has replaced it, or the call is over
     flight.wake_at = -1.0
     now = flight.client.timeline.seconds()
-    flight.follow(flight.call.advance(Woke(wake.due), now), now)
+    event = CallerGone() if flight.is_for_nobody else Woke(wake.due)
+    flight.follow(flight.call.advance(event, now), now)
 
 
 WOKEN = (_woken,)
@@ -258,7 +272,7 @@ class OurClient:
         """What the attempt above says of itself on the wire."""
         marks = above.flight.marks(above)
         return facts._replace(
-            deadline_at=above.flight.deadline_at,
+            deadline_at=above.ends_at or above.flight.deadline_at,
             previous_attempts=marks.previous_attempts,
             level=marks.level,
             passes_level=marks.level is not None,

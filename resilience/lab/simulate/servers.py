@@ -60,7 +60,15 @@ class Waiting(Protocol):
 class Attempt(Moment):
     """One request on the wire: also the event of its way through a server."""
 
-    __slots__ = ("code", "flight", "generation", "is_answered", "is_gone", "number")
+    __slots__ = (
+        "code",
+        "ends_at",
+        "flight",
+        "generation",
+        "is_answered",
+        "is_gone",
+        "number",
+    )
 
     def __init__(self, flight: Waiting, number: int) -> None:
         self.flight = flight
@@ -69,6 +77,8 @@ class Attempt(Moment):
         """The client waits for it no more."""
         self.is_answered = False
         """Its reply came before that."""
+        self.ends_at: float | None = None
+        """Its deadline, as those who serve it see it; None: it tells of none."""
         self.code = OK
         self.generation = 0
 

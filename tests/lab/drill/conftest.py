@@ -80,7 +80,12 @@ duration: 400ms
 window: 30ms
 load: {{rate: 200}}
 faults:
-  - {{kind: status, code: UNAVAILABLE, ratio: {ratio}, at: 100ms, lasts: 200ms, methods: [shop.Cart/Get]}}
+  - kind: status
+    code: UNAVAILABLE
+    ratio: {ratio}
+    at: 100ms
+    lasts: 200ms
+    methods: [shop.Cart/Get]
 expect: [success >= 0.95]
 {more}
 """
@@ -106,9 +111,7 @@ def write(tmp_path, monkeypatch, echo):
     """`write(run, mode=..., ratio=..., more=...)`: an armed drill's file."""
 
     def make(run="shopmodule:get", *, mode="enforce", ratio=0.3, more=""):
-        (tmp_path / "shopmodule.py").write_text(
-            MODULE.format(mode=mode, address=echo)
-        )
+        (tmp_path / "shopmodule.py").write_text(MODULE.format(mode=mode, address=echo))
         path = tmp_path / "drill.yaml"
         path.write_text(DRILL.format(run=run, ratio=ratio, more=more))
         monkeypatch.setenv(VARIABLE, str(path))

@@ -58,9 +58,7 @@ def test_recovery(bad_until, recovery):
     assert found["recovery_s"] == recovery
 
 
-@pytest.mark.parametrize(
-    ("slow_until", "recovery"), [(5, 0.0), (6, 1.0), (10, None)]
-)
+@pytest.mark.parametrize(("slow_until", "recovery"), [(5, 0.0), (6, 1.0), (10, None)])
 def test_latency_recovery(slow_until, recovery):
     """Latency is back when windows are as fast as the baseline's were."""
     found = figures(every(0.05, 10, slow=lambda at: 3 <= at < slow_until))

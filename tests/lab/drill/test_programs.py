@@ -29,7 +29,11 @@ command: [{python}, calls.py, "{lasts}", "{code}"]
 duration: 6s
 window: 200ms
 faults:
-  - {{kind: status, code: UNAVAILABLE, ratio: {ratio}, at: 0s, lasts: 5s, targets: [cart]}}
+  - kind: status
+    code: UNAVAILABLE
+    ratio: {ratio}
+    lasts: 5s
+    targets: [cart]
 expect: [success >= 0.95]
 {more}
 """
@@ -37,7 +41,7 @@ expect: [success >= 0.95]
 
 @pytest.fixture
 def program(write, tmp_path, monkeypatch):
-    """`program(lasts, code=0, ratio=0.1, mode="enforce")`: the file of an armed drill."""
+    """`program(lasts, code=0, ratio=0.1)`: the file of an armed drill."""
 
     def make(lasts, code=0, *, ratio=0.1, mode="enforce", more=""):
         write(mode=mode)
