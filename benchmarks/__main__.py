@@ -1,7 +1,8 @@
 """Print every figure: `python -m benchmarks [word ...]`, words pick modules by name.
 
-A benchmark is a module of this folder with a `report()` that returns text. What needs
-an environment of its own is run there: `python -m benchmarks.aws_overrun_aio`.
+A benchmark is a module of this folder with a `report()` that returns text. What takes
+long (`simulate`, `sweeps`) runs only where a word picks it. What needs an environment of
+its own is run there: `python -m benchmarks.aws_overrun_aio`.
 """
 
 import importlib
@@ -12,22 +13,25 @@ import benchmarks
 
 
 QUIET = {"__main__", "measure", "aws_overrun_aio"}
+LONG = {"simulate", "sweeps"}
+"""Tens of minutes each."""
 
 
 def names(words: list[str]) -> list[str]:
-    """The benchmark modules whose name holds one of *words*; no words: all."""
+    """The modules whose name holds one of *words*; no words: all but the long ones."""
     found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
     return [
         name
         for name in sorted(found)
-        if name not in QUIET and (not words or any(word in name for word in words))
+        if name not in QUIET
+        and (any(word in name for word in words) if words else name not in LONG)
     ]
 
 
 def main(words: list[str]) -> None:
     """Run them one after the other; `--help`: only say which there are."""
     if "--help" in words or "-h" in words:
-        print(__doc__, *names([]), sep="\n  ")
+        print(__doc__, *names([""]), sep="\n  ")
         return
     for name in names(words):
         module = importlib.import_module(f"benchmarks.{name}")

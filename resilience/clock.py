@@ -1,5 +1,7 @@
 """Where an engine gets its time. `resilience.testing.VirtualClock` is another one."""
 
+import threading
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -22,3 +24,13 @@ async def asleep(seconds: float) -> None:
     import asyncio  # who awaits has it; `import resilience` does without
 
     await asyncio.sleep(seconds)
+
+
+def event_wait(clock: Clock | None) -> Callable[[threading.Event, float], object]:
+    """How a thread waits for an event, at most for some seconds; None: really.
+
+    Virtual time passes at once: nobody could set the event meanwhile.
+    """
+    if clock is None:
+        return threading.Event.wait
+    return lambda _, seconds: clock.sleep(seconds)

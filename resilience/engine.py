@@ -16,11 +16,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from resilience import functions, policy
-from resilience.clock import Clock, asleep
+from resilience.clock import Clock, asleep, event_wait
 from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
 from resilience.core.binding import Binding, bind
 from resilience.core.call import Call
 from resilience.core.draws import Draws
+from resilience.core.kinds import make_other
 from resilience.core.record import Mode, Notice, Record
 from resilience.core.scope import MakeRows, Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
@@ -76,11 +77,7 @@ class PolicyEngine:
         self.asleep: Callable[[float], Awaitable[None]] = (
             asleep if clock is None else clock.asleep
         )
-        self.wait: Callable[[threading.Event, float], object] = (
-            threading.Event.wait
-            if clock is None
-            else lambda _, seconds: clock.sleep(seconds)
-        )
+        self.wait = event_wait(clock)
         self.epoch = 0
         """Rises when bindings must be made anew."""
         self.loaded_at = time.time()
@@ -250,13 +247,7 @@ class PolicyEngine:
         rng = Draws(self._random) if self.fanout.wants_draws else self._random
         if binding.is_plain:
             return Call(binding, facts, call_id, rng)
-        if binding.limiter is not None:
-            from resilience.core import limited  # most processes do without
-
-            return limited.new_call(binding, facts, call_id, rng)
-        from resilience.core import hedged  # as above
-
-        return hedged.new_call(binding, facts, call_id, rng)
+        return make_other()(binding, facts, call_id, rng)
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; what a sink raises is counted, never passed on."""

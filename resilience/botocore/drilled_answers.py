@@ -135,6 +135,10 @@ class CutFile:
         """As `read`, to the end of a line (of chunked bodies)."""
         return self._taken(self._file.readline(self._wanted(limit)))
 
+    def peek(self, amt: int = 0, /) -> bytes:
+        """What has come and is not read, as far as it will get through."""
+        return bytes(self._file.peek(amt)[: self._left])
+
     def readinto(self, buffer: Any, /) -> int:
         """As `read`, into *buffer*."""
         data = self.read(len(buffer))

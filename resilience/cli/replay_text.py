@@ -57,7 +57,7 @@ def show(found: Replayed, verdicts: Sequence[Verdict]) -> None:
         f"{made['unknown']} unknown"
     )
     for note in found.notes:
-        console.print(Text.assemble(("note: ", "cyan"), note))
+        console.print(Text.assemble(("note: ", "cyan"), _shown(note)))
     for verdict in verdicts:
         mark = ("holds ", "green") if verdict.holds else ("fails ", "bold red")
         console.print(Text.assemble(mark, verdict.text))
@@ -73,7 +73,7 @@ def _methods(console: Console, found: Replayed) -> None:
         for (protocol, target, method), one in found.methods.items()
     ]
     for name, one in rows[:_MOST_ROWS]:
-        console.print(Text(name, "bold"))
+        console.print(Text(_shown(name), "bold"))
         _pair(console, one.recorded, one.replayed)
     if len(rows) > _MOST_ROWS:
         console.print(f"and {len(rows) - _MOST_ROWS} more methods (--format json)")
@@ -103,16 +103,15 @@ def _reasons(console: Console, found: Replayed) -> None:
             for reason in sorted({*was, *now})
         ]
         if parts:
-            console.print(f"{title}: {', '.join(parts)}")
+            console.print(_shown(f"{title}: {', '.join(parts)}"))
 
 
 def _breakers(console: Console, found: Replayed) -> None:
     for row in found.breaker_rows():
         before, after = row["recorded"], row["replayed"]
         if row["state"] in {"open", "limiting"}:
-            console.print(
-                f"breaker {row['scope']} {row['state']}: {before} -> {after} times"
-            )
+            name = _shown(f"{row['scope']} {row['state']}")
+            console.print(f"breaker {name}: {before} -> {after} times")
 
 
 def _differences(console: Console, found: Replayed) -> None:
@@ -135,10 +134,17 @@ def _differences(console: Console, found: Replayed) -> None:
         console.print(Text.assemble("  ", (title, "bold"), f": {number}"))
         for one in found.examples:
             if one.kind == kind:
-                console.print(
-                    f"    +{one.at_s:.3f}s {one.call_id} {one.method} [{one.certainty}]"
-                )
-                console.print(f"        {one.why}")
+                place = _shown(f"{one.call_id} {one.method}")
+                console.print(f"    +{one.at_s:.3f}s {place} [{one.certainty}]")
+                console.print(f"        {_shown(one.why)}")
+
+
+def _shown(text: str) -> str:
+    """*text* of a recording, which may be anything, as it may stand on a terminal."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode()
+        for one in text
+    )
 
 
 def _plural(number: int, noun: str) -> str:

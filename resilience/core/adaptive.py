@@ -20,8 +20,6 @@ from .sight import (
     could_show_life,
     has_answered,
     is_lonely,
-    look,
-    remembering,
     shows_life,
 )
 from .ticks import (
@@ -235,7 +233,9 @@ class AdaptiveBreaker:
         if now >= self._turn_at:
             with self._lock:
                 self._turn_locked(now, rng)
-                self._see_usual(elapsed_s)
+            if permit is not self._closed_permit:
+                return False  # it was sent before a cut that was seen only now
+            self._see_usual(elapsed_s)
         own, place = self._at
         own[place + OK] += 1
         own[place + FRESH_OK] += 1
@@ -344,26 +344,26 @@ class AdaptiveBreaker:
         total = rows.total if is_shared and not is_alone else self._seen_here
         rate = (self._rate if is_alone else self._host_rate()) * self._unit_s
         view = View(
-            remembering(total),
+            total,
             self.policy.rule,
-            self._furthest,
-            self._per_unit,
-            rows.lag,
+            furthest=self._furthest,
+            per_unit=self._per_unit,
+            lag=rows.lag,
+            rng=None if is_shared and not is_alone else rng,
         )
         for tick in range(max(judged + 1, newest - self._furthest, 0), newest + 1):
             was_whole = admission.fraction >= 1
             if was_whole and not view.total(tick).bad:
                 continue
-            seen = look(view, tick, self._cut_tick)
-            draw = seen.draw if is_shared and not is_alone else rng()
-            if admission.judge(seen, rate, 1 / self._per_unit, draw):
+            seen = view.until(tick, self._cut_tick)
+            if admission.judge(seen, rate, 1 / self._per_unit):
                 self._is_alone = is_alone
                 # In the tick in which those saw it that had a call.
                 self._cut_tick = tick + 1 + rows.lag
                 self.generation += 1
                 self._closed_permit = Permit(self.generation, 0)
                 self.openings += was_whole
-                short = seen.short if was_whole else seen.fresh
+                short = seen.short()
                 self._evidence = f"{short.bad} of {short.results} bad"
         self._name_locked(now)
 
@@ -405,8 +405,8 @@ class AdaptiveBreaker:
             self.generation += 1
             self._closed_permit = Permit(self.generation, 0)
             if state == "open":
-                self._admission.fraction = self.policy.rule.floor
-                self._admission.shut(self._host_rate() * self._unit_s, 0.5)
+                rate = self._host_rate() * self._unit_s
+                self._admission.shut(self.policy.rule.floor, rate, 0.5)
                 self._cut_tick = self._tick
             self._tell_locked(state, now)
 

@@ -12,7 +12,7 @@ outages, brownouts and overload in three topologies; `AdaptiveRule` says what ea
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .ticks import Sums
 
@@ -99,29 +99,54 @@ class AdaptiveRule:
 RULE = AdaptiveRule()
 
 
-class Evidence(NamedTuple):
-    """What is looked at when a tick is judged."""
+class Fresh(NamedTuple):
+    """What became of attempts that were sent since the last cut."""
 
-    tick: Sums
-    """The tick itself."""
-    short: Sums
-    """The newest ticks: is it bad now? Where many processes look, what the worst of
-    them has seen counts for nothing: its own network may be broken."""
-    long: Sums
-    """What was offered and what was accepted of it."""
-    fresh: Sums
-    """Results since the last cut, the newest first."""
+    ok: int
+    bad: int
     slow: int
-    """Fresh answers of the newest ticks alone that were slow."""
+    """Of the ok ones."""
+    slow_now: int
+    """Of these, in the newest ticks alone."""
     missing: int
-    """Attempts sent since the cut, slow by now, that nobody has answered."""
-    age: float
-    """Attempt timeouts since the last cut."""
+    """Attempts, slow by now, that nobody has answered."""
 
     @property
+    def results(self) -> int:
+        """Attempts that ended with something to say."""
+        return self.ok + self.bad
+
+
+class Evidence(Protocol):
+    """What is looked at when a tick is judged; most of it seldom."""
+
+    @property
+    def tick(self) -> Sums:
+        """The tick itself."""
+        ...
+
+    @property
+    def age(self) -> float:
+        """Attempt timeouts since the last cut."""
+        ...
+
+    def short(self) -> Sums:
+        """The newest ticks: is it bad now? Where many processes look, what the worst of
+        them has seen counts for nothing: its own network may be broken.
+        """
+        ...
+
+    def long(self) -> Sums:
+        """What was offered and what was accepted of it."""
+        ...
+
+    def fresh(self) -> Fresh:
+        """Results since the last cut, the newest first."""
+        ...
+
     def draw(self) -> float:
-        """A number on [0, 1) that is the same for all who see this, and no others."""
-        return hash((self.long, self.short)) % 997 / 997
+        """A number on [0, 1) by which pauses differ."""
+        ...
 
 
 class Admission:
@@ -149,20 +174,24 @@ class Admission:
         """How long after the cut silence raises nothing."""
         return self._pause
 
-    def judge(self, seen: Evidence, rate: float, span: float, draw: float) -> bool:
+    def judge(self, seen: Evidence, rate: float, span: float) -> bool:
         """Judge one tick more; True: it was cut.
 
         Args:
             seen: completed ticks only.
             rate: what the host offers, in calls per attempt timeout.
             span: the tick's length.
-            draw: uniform on [0, 1), for the pause after a cut.
         """
-        if self._calls_for_cut(seen) and self._is_cut(seen):
-            self.shut(rate, draw)
-            return True
-        if self.fraction < 1:
-            self._rise(seen, span)
+        if self.fraction >= 1:
+            if seen.tick.bad and self.is_bad(seen.short()):
+                return self._is_cut(seen, rate)
+            return False
+        fresh = seen.fresh()
+        # What is bad and was sent before the last cut is no news.
+        share = self.rule.fresh_bad_share
+        if seen.tick.fresh_bad and fresh.bad > share * fresh.results:
+            return self._is_cut(seen, rate)
+        self._rise(fresh, seen.age, span)
         return False
 
     def is_bad(self, short: Sums) -> bool:
@@ -173,53 +202,46 @@ class Admission:
             return False
         return bad > rule.trip_share * short.results
 
-    def _calls_for_cut(self, seen: Evidence) -> bool:
-        if self.fraction >= 1:
-            return bool(seen.tick.bad) and self.is_bad(seen.short)
-        # What is bad and was sent before the last cut is no news.
-        fresh = seen.fresh
-        share = self.rule.fresh_bad_share
-        return bool(seen.tick.fresh_bad) and fresh.fresh_bad > share * fresh.fresh
-
-    def _is_cut(self, seen: Evidence) -> bool:
-        rule, long = self.rule, seen.long
+    def _is_cut(self, seen: Evidence, rate: float) -> bool:
+        rule, long = self.rule, seen.long()
         accepted = rule.headroom * long.ok / max(1, long.offered)
         fraction = max(rule.floor, min(self.fraction, accepted))
         if self.fraction >= 1 and fraction >= rule.shallow:
             return False
-        self.fraction = fraction
+        self.shut(fraction, rate, seen.draw())
         return True
 
-    def shut(self, rate: float, draw: float) -> None:
-        """Begin the pause that follows a cut."""
+    def shut(self, fraction: float, rate: float, draw: float) -> None:
+        """Cut to *fraction*; *draw*, uniform on [0, 1), is for the pause after it."""
+        self.fraction = fraction
         self.is_good = False
-        self.is_open = self.fraction <= 2 * self.rule.floor
+        self.is_open = fraction <= 2 * self.rule.floor
         self._growth = 0.0
         self._rate = rate
         self._pause = self.rule.pause_of(rate, draw)
 
-    def _rise(self, seen: Evidence, span: float) -> None:
-        rule, fresh = self.rule, seen.fresh
-        if fresh.fresh_ok:
+    def _rise(self, fresh: Fresh, age: float, span: float) -> None:
+        rule = self.rule
+        if fresh.ok:
             self.is_open = False
-        doubts = fresh.fresh_slow + seen.missing
-        if (seen.slow or seen.missing) and (
-            doubts > rule.slow_share * (fresh.fresh + seen.missing)
+        doubts = fresh.slow + fresh.missing
+        if (fresh.slow_now or fresh.missing) and (
+            doubts > rule.slow_share * (fresh.results + fresh.missing)
         ):
             self.is_good = False
             self._growth = 0.0
             self._times(1 + rule.creep * span)
-        elif fresh.fresh_ok and fresh.fresh_bad <= rule.fresh_bad_share * fresh.fresh:
+        elif fresh.ok and fresh.bad <= rule.fresh_bad_share * fresh.results:
             self.is_good = True
             growth = self._growth * rule.acceleration or rule.scaled(
                 rule.growth, rule.growth_power, self._rate
             )
             self._growth = min(rule.most_growth, growth)
             self._times(1 + self._growth)
-        elif seen.age >= self._pause:
+        elif age >= self._pause:
             pace = rule.scaled(rule.climb, rule.climb_power, self._rate)
-            age = min(seen.age, _FURTHEST_AGE)
-            self._times(math.exp(pace * rule.climb_acceleration**age * span))
+            pace *= rule.climb_acceleration ** min(age, _FURTHEST_AGE)
+            self._times(math.exp(pace * span))
 
     def _times(self, factor: float) -> None:
         self.fraction = min(1.0, self.fraction * factor)

@@ -6,6 +6,10 @@ Made only where a sink asks for them: other calls draw from the engine directly.
 from collections.abc import Callable
 
 
+MOST = 1000
+"""Numbers that are kept of one call; one that waits in a line long draws many."""
+
+
 class Draws:
     """A source of uniform numbers that remembers what it gave. Owned by one call.
 
@@ -23,5 +27,6 @@ class Draws:
     def __call__(self) -> float:
         """The next number on [0, 1)."""
         value = self._rng()
-        self.taken += (value,)
+        if len(self.taken) < MOST:
+            self.taken += (value,)
         return value

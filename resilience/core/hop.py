@@ -82,9 +82,7 @@ def marks_of(call: "Call", number: int, criticality: Criticality) -> Marks:
     )
 
 
-def level_of(
-    facts: Facts, criticality: Criticality, rng: Callable[[], float]
-) -> float:
+def level_of(facts: Facts, criticality: Criticality, rng: Callable[[], float]) -> float:
     """The level of a call: its own draw, or the place that its work has in the class.
 
     Args:

@@ -27,7 +27,6 @@ from .target import Facts
 class LimitedCall(Call):
     """One logical call. Owned by one driver."""
 
-    is_plain = False
     limiter: Limiter
     """Of its scope; set by who makes the call."""
     _place: Place = 0
@@ -38,6 +37,37 @@ class LimitedCall(Call):
     _start_placed = Call._start  # noqa: SLF001
     _succeed_placed = Call._succeeded  # noqa: SLF001
     _settle_placed = Call._settle  # noqa: SLF001
+    _succeed_flat = Call.succeed
+
+    def arrive(self, now: float) -> StartAttempt | Step:
+        """Arrive as other calls do; the straight way where there is a place."""
+        if self._state != "new":
+            return super().arrive(now)
+        limiter = self.limiter
+        place = limiter.take(now) if self.is_plain else 0
+        if place:
+            found = self.begin(now)
+            if isinstance(found, StartAttempt):
+                self._place = place
+                return found
+            # Who is not admitted at once is asked in the order that all others are.
+            limiter.give(place, "nothing", 0.0, now)
+            if found is not None:
+                return self._weigh(found, now)
+            return self._refuse("deadline", "the deadline has passed", None, now)
+        self._arrived(now)
+        return self._admit(now)
+
+    def succeed(self, outcome: Outcome, now: float) -> Step | None:
+        """End with the success of the first attempt; its place is another's."""
+        place = self._place
+        if place:
+            self._place = 0
+            elapsed = outcome.elapsed_s
+            if elapsed is None:
+                elapsed = now - self.started_at
+            self.limiter.answered(place, elapsed, now)
+        return self._succeed_flat(outcome, now)
 
     def _start(self, now: float) -> Step:
         if not self._place:

@@ -9,7 +9,6 @@ to who waits before they go to who comes. How large the limit is, is decided by
 import threading
 from typing import NamedTuple, Protocol
 
-from .limiter_latency import LatencyLimit
 from .limiter_loss import LossLimit, Shown
 from .limiter_queue import Place, Queue, Waiter
 from .outcome import Outcome
@@ -62,6 +61,15 @@ def shown_by(outcome: Outcome) -> Shown:
     return "nothing"
 
 
+def make_limit(policy: LimiterPolicy) -> Limit:
+    """The limit of that kind."""
+    if policy.kind == "latency":
+        from .limiter_latency import LatencyLimit  # few choose it
+
+        return LatencyLimit(policy)
+    return LossLimit(policy)
+
+
 class Limiter:
     """One scope's limit and who is in flight. Safe to share between threads."""
 
@@ -81,13 +89,9 @@ class Limiter:
     def __init__(self, policy: LimiterPolicy, scope: str) -> None:
         self.policy = policy
         self.scope = scope
-        kinds: dict[str, type[LossLimit | LatencyLimit]] = {
-            "loss": LossLimit,
-            "latency": LatencyLimit,
-        }
         self._number = 0
         """Places that were taken so far."""
-        self._limit: Limit = kinds[policy.kind](policy)
+        self._limit = make_limit(policy)
         self.refused = 0
         """Attempts that got no place, or would not have got one."""
         self.waited = 0

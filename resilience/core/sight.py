@@ -5,9 +5,8 @@ life. Verdicts are the admission's.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-from .admission import AdaptiveRule, Evidence
+from .admission import AdaptiveRule, Fresh
 from .ticks import NO_SUMS, OFFERED, OK, Rows, Sums, look_back, place_of, total_of
 
 
@@ -17,84 +16,112 @@ QUIET_UNITS = 3
 """Attempt timeouts in which a process without calls may miss a sign of life."""
 
 
-class View(NamedTuple):
-    """How one scope's ticks are looked at."""
+class View:
+    """How one scope's ticks are looked at, at one moment. Nothing is added up twice."""
 
-    total: Callable[[int], Sums]
-    """What was seen in a tick."""
-    rule: AdaptiveRule
-    furthest: int
-    """No tick older than this many counts."""
-    per_unit: int
-    """Ticks in an attempt timeout."""
-    lag: int
-    """Ticks until all see the same."""
+    __slots__ = ("_furthest", "_known", "_rng", "_rule", "_total", "lag", "per_unit")
 
+    def __init__(
+        self,
+        total: Callable[[int], Sums],
+        rule: AdaptiveRule,
+        *,
+        furthest: int,
+        per_unit: int,
+        lag: int,
+        rng: Callable[[], float] | None,
+    ) -> None:
+        self._total = total
+        self._rule = rule
+        self._furthest = furthest
+        """No tick older than this many counts."""
+        self.per_unit = per_unit
+        """Ticks in an attempt timeout."""
+        self.lag = lag
+        """Ticks until all see the same."""
+        self._rng = rng
+        """None: draws are to be the same for all who see the same."""
+        self._known: dict[int, Sums] = {}
 
-def look(view: View, tick: int, cut_tick: int) -> Evidence:
-    """What was seen up to *tick*, the newest complete one.
-
-    Args:
-        view: how to look.
-        tick: the newest tick to look at.
-        cut_tick: the last cut was in it.
-    """
-    total, rule = view.total, view.rule
-    least, oldest = rule.least_results, max(0, tick - view.furthest)
-    since = max(oldest, cut_tick + 1)
-    short = look_back(
-        total,
-        tick,
-        oldest,
-        ticks=rule.short_ticks,
-        enough=lambda sums: sums.results >= least,
-    )
-    long = look_back(
-        total,
-        tick,
-        oldest,
-        ticks=rule.long_ticks,
-        enough=lambda sums: sums.offered >= least,
-    )
-    fresh = look_back(
-        total,
-        tick,
-        since,
-        ticks=rule.fresh_ticks,
-        enough=lambda sums: sums.fresh >= 1,
-    )
-    slow = sent = answered = 0
-    for back in range(min(view.per_unit, tick - since) + 1):
-        sums = total(tick - back)
-        answered += sums.fresh
-        if back < SLOW_TICKS:
-            slow += sums.fresh_slow
-        if back >= SLOW_TICKS - 1:
-            sent += sums.sent
-    return Evidence(
-        total(tick),
-        short,
-        long,
-        fresh,
-        slow,
-        max(0, sent - answered),
-        (tick + 1 + view.lag - cut_tick) / view.per_unit,
-    )
-
-
-def remembering(total: Callable[[int], Sums]) -> Callable[[int], Sums]:
-    """The same for one moment: nothing is added up twice."""
-    known: dict[int, Sums] = {}
-
-    def found(tick: int) -> Sums:
-        sums = known.get(tick)
+    def total(self, tick: int) -> Sums:
+        """What was seen in *tick*."""
+        sums = self._known.get(tick)
         if sums is None:
-            sums = total(tick)
+            sums = self._total(tick)
             # One object for all that is empty is quick to recognise.
-            sums = known[tick] = sums if any(sums) else NO_SUMS
+            sums = self._known[tick] = sums if any(sums) else NO_SUMS
         return sums
 
-    return found
+    def until(self, tick: int, cut_tick: int) -> "Seen":
+        """What was seen up to *tick*, a complete one; the last cut was in *cut_tick*."""
+        return Seen(self, self._rule, tick, cut_tick, max(0, tick - self._furthest))
+
+    def draw(self, sums: Sums) -> float:
+        """A number on [0, 1); where many see *sums*, it comes from them."""
+        return hash(sums) % 997 / 997 if self._rng is None else self._rng()
+
+
+class Seen:
+    """The `Evidence` of one tick."""
+
+    __slots__ = ("_cut_tick", "_newest", "_oldest", "_rule", "_view", "tick")
+
+    def __init__(
+        self, view: View, rule: AdaptiveRule, tick: int, cut_tick: int, oldest: int
+    ) -> None:
+        self._view = view
+        self._rule = rule
+        self._newest = tick
+        self._cut_tick = cut_tick
+        self._oldest = oldest
+        self.tick = view.total(tick)
+
+    @property
+    def age(self) -> float:
+        """Attempt timeouts since the last cut."""
+        view = self._view
+        return (self._newest + 1 + view.lag - self._cut_tick) / view.per_unit
+
+    def short(self) -> Sums:
+        """The newest ticks."""
+        rule = self._rule
+        return self._back(rule.short_ticks, lambda s: s.results >= rule.least_results)
+
+    def long(self) -> Sums:
+        """More of them."""
+        rule = self._rule
+        return self._back(rule.long_ticks, lambda s: s.offered >= rule.least_results)
+
+    def _back(self, ticks: int, enough: Callable[[Sums], bool]) -> Sums:
+        return look_back(
+            self._view.total, self._newest, self._oldest, ticks=ticks, enough=enough
+        )
+
+    def fresh(self) -> Fresh:
+        """Results since the last cut, the newest first."""
+        view, ticks = self._view, self._rule.fresh_ticks
+        oldest = max(self._oldest, self._cut_tick + 1)
+        ok = bad = slow = slow_now = sent = answered = 0
+        for back in range(self._newest - oldest + 1):
+            sums = view.total(self._newest - back)
+            if sums is not NO_SUMS:
+                if back < ticks or not (ok or bad):
+                    ok += sums.fresh_ok
+                    bad += sums.fresh_bad
+                    slow += sums.fresh_slow
+                if back <= view.per_unit:
+                    answered += sums.fresh_ok + sums.fresh_bad
+                    if back < SLOW_TICKS:
+                        slow_now += sums.fresh_slow
+                    if back >= SLOW_TICKS - 1:
+                        sent += sums.sent
+            if back >= view.per_unit and (ok or bad):
+                break
+        return Fresh(ok, bad, slow, slow_now, max(0, sent - answered))
+
+    def draw(self) -> float:
+        """A number on [0, 1) by which pauses differ."""
+        return self._view.draw(self.long())
 
 
 def is_lonely(rows: Rows, newest_bad: int, newest: int, rule: AdaptiveRule) -> bool:

@@ -17,6 +17,7 @@ from .target import Facts
 TOLD_S = 10.0
 """After a shed of a lower layer, calls tell it their levels for so long."""
 
+
 def succeeded(  # noqa: PLR0917 - on every healthy call; names would cost
     binding: Binding,
     permit: Permit | None,

@@ -54,10 +54,14 @@ def _sleep(sleep: Callable[[float], None], served: Inbound, seconds: float) -> N
 class _Alarm:
     """Sets an event as a call is cancelled: when who asked for the work leaves."""
 
-    __slots__ = ("__weakref__", "cancel")
+    __slots__ = ("__weakref__", "_event")
 
     def __init__(self, event: threading.Event) -> None:
-        self.cancel: Callable[[], None] = event.set
+        self._event = event
+
+    def cancel(self) -> None:
+        """He left."""
+        self._event.set()
 
 
 def _wait(

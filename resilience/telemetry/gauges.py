@@ -5,6 +5,7 @@ failures, from the snapshots of engines that are watched.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from . import limits, names
@@ -55,13 +56,16 @@ def register(
     _gauge(meter, names.POLICY_INFO, read(lambda _: 1, is_info=True))
     _gauge(meter, names.POLICY_LOADED, read(lambda seen: seen["loaded_at"]))
     _gauge(meter, names.SCOPES, read(lambda seen: len(seen["scopes"])))
-    failures = names.SINK_FAILURES
-    meter.create_observable_counter(
-        failures.name,
-        [read(lambda seen: seen["sink_failures"])],
-        failures.unit,
-        failures.description,
-    )
+    for counter, key in (
+        (names.SCOPES_EVICTED, "evicted_scopes"),
+        (names.SINK_FAILURES, "sink_failures"),
+    ):
+        meter.create_observable_counter(
+            counter.name,
+            [read(itemgetter(key))],
+            counter.unit,
+            counter.description,
+        )
 
 
 def _gauge(

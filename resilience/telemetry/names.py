@@ -370,6 +370,13 @@ SCOPES = Metric(
     "Scopes with state.",
     (POLICY_NAME,),
 )
+SCOPES_EVICTED = Metric(
+    "resilience.scopes.evicted",
+    "counter",
+    "{scope}",
+    "Scopes whose state was dropped for others: the least recently used.",
+    (POLICY_NAME,),
+)
 SINK_FAILURES = Metric(
     "resilience.sink.failures",
     "counter",

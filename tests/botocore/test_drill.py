@@ -101,7 +101,7 @@ def test_refused_connections_are_repeated(connect, make_engine, wire, monkeypatc
 
 @pytest.mark.parametrize(("where", "executed"), [("before", 0), ("after", 1)])
 def test_a_delay_meets_the_read_timeout(
-    where, executed, connect, make_engine, wire, monkeypatch
+    where, executed, *, connect, make_engine, wire, monkeypatch
 ):
     """A delay beyond the read timeout ends in time, as a silent server does."""
     kind = f"delay, delay: 30s, where: {where}"

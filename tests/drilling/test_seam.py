@@ -1,7 +1,6 @@
 """Whom a live drill hits, when it ends, and that it cannot come on by itself."""
 
 import math
-import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -209,5 +208,5 @@ def test_the_command_sets_the_beginning(monkeypatch, tmp_path):
     assert 11.9 < made.elapsed() < 15
     text = (tmp_path / "calls").read_text()
     assert '"shop.Cart/Get"' in text
-    assert os.stat(tmp_path / "calls").st_mode & 0o077 == 0
+    assert (tmp_path / "calls").stat().st_mode & 0o077 == 0
     armed.disarm(str(path))

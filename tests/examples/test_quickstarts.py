@@ -28,6 +28,16 @@ def test_any_function():
     assert "['EUR 1.09', 'EUR 1.09']" in done.stdout
 
 
+def test_replay_outage():
+    """Under the policy that was live nothing differs; with two attempts calls do."""
+    done = run_example("replay_outage")
+
+    assert done.returncode == 0, done.stderr
+    assert "calls decided otherwise: {}" in done.stdout
+    assert "'assumed': 0, 'unknown': 0" in done.stdout
+    assert "fewer-attempts: recorded: attempt 2 ConnectionRefusedError" in done.stdout
+
+
 @pytest.mark.real
 def test_grpc_quickstart():
     """Every call of a shop that loses answers succeeds."""

@@ -61,7 +61,7 @@ def failure(style, channel, method, **given):
 
 @both_styles
 def test_a_lost_answer_was_executed(style, dial, server, monkeypatch):
-    """The server executes each attempt whose answer is lost, and the drill counts it."""
+    """The server executes what has its answer lost, and the drill counts it."""
     with armed(monkeypatch, LOST) as drill:
         error = failure(style, dial(), GET)
 
@@ -120,7 +120,9 @@ def test_a_pushback_is_obeyed(style, dial, server, monkeypatch):
 
 @both_styles
 @pytest.mark.parametrize(("where", "executed"), [("before", 0), ("after", 1)])
-def test_a_delay_meets_the_timeout(style, where, executed, dial, server, monkeypatch):
+def test_a_delay_meets_the_timeout(
+    style, where, executed, *, dial, server, monkeypatch
+):
     """A delay beyond the timeout ends the attempt in time, executed or not."""
     line = f"kind: delay, delay: 5s, where: {where}, ratio: 1.0, lasts: 60s"
     with armed(monkeypatch, f"{line}, targets: [cart]"):

@@ -28,7 +28,7 @@ async def dial_hooks(address, engine):
 
 @pytest.fixture(params=[dial_channel, dial_hooks], ids=["channel", "interceptors"])
 async def dial(request, server, make_engine, policy):
-    """`await dial(mode="enforce")`: a channel of either kind to the server."""
+    """Makes channels of either kind to the server."""
     made = []
 
     async def make(mode="enforce"):
@@ -53,7 +53,7 @@ def line(kind, whom="targets: [cart]"):
 
 @pytest.mark.parametrize(("mode", "attempts"), [("enforce", 3), ("bypass", 1)])
 async def test_a_lost_answer_was_executed(mode, attempts, dial, server, monkeypatch):
-    """The server executes each attempt whose answer is lost, and the drill counts it."""
+    """The server executes what has its answer lost, and the drill counts it."""
     with armed(monkeypatch, line("lost")) as drill:
         error = await failure(await dial(mode), GET)
 
@@ -88,7 +88,7 @@ async def test_a_status_before_the_server(dial, server, monkeypatch):
 @pytest.mark.parametrize("mode", ["enforce", "bypass"])
 @pytest.mark.parametrize(("where", "executed"), [("before", 0), ("after", 1)])
 async def test_a_delay_meets_the_timeout(
-    mode, where, executed, dial, server, monkeypatch
+    mode, where, executed, *, dial, server, monkeypatch
 ):
     """A delay beyond the timeout ends the attempt in time, executed or not."""
     with armed(monkeypatch, line(f"delay, delay: 5s, where: {where}")):
@@ -150,11 +150,15 @@ async def test_a_call_is_cancelled_in_its_fault(mode, dial, server, monkeypatch)
 async def test_a_stream_is_cut_midway(mode, dial, monkeypatch):
     """A cut stream gives its first messages, then the error of a broken connection."""
     messages = []
+
+    async def read(channel):
+        async for message in channel.unary_stream("/shop.Cart/List")(b"x"):
+            messages.append(message)  # noqa: PERF401 - it ends in an error
+
     with armed(monkeypatch, line("cut, messages: 2")):
         channel = await dial(mode)
         with pytest.raises(grpc.RpcError) as caught:
-            async for message in channel.unary_stream("/shop.Cart/List")(b"x"):
-                messages.append(message)  # noqa: PERF401 - it ends in an error
+            await read(channel)
 
     assert messages == [b"x", b"x"]
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -253,6 +253,18 @@ def test_watched_engine(meter):
     assert {("default",): seen["loaded_at"]} == meter.sums(names.POLICY_LOADED)
 
 
+def test_evicted_scopes_are_counted(meter, resilience_clock):
+    """Where scopes come and go, the state that was dropped is counted."""
+    engine = PolicyEngine(sinks=[meter.sink], clock=resilience_clock, max_scopes=16)
+    meter.sink.watch(engine.snapshot)
+    for number in range(20):
+        engine.call(f"app:rates-{number}/quote", lambda _: 1)
+        resilience_clock.advance(1.0)
+
+    assert meter.sums(names.SCOPES) == {("default",): 16}
+    assert meter.sums(names.SCOPES_EVICTED) == {("default",): 4}
+
+
 def test_every_attempt_is_counted_once(meter, resilience_clock):
     """Attempts made equal attempts counted: clean, retried, refused, cancelled."""
     engine = PolicyEngine(clock=resilience_clock, sinks=[meter.sink], seed=0)

@@ -208,10 +208,10 @@ class DrilledCall:
     async def wait_for_connection(self) -> None:
         """Wait until the attempt is on its way, or raise as it does."""
         await self._begun.wait()
-        native: Any = self._native
-        if native is None:
+        if self._native is None:
             self._raise()
-        await native.wait_for_connection()
+        else:
+            await self._native.wait_for_connection()
 
     async def write(self, request: Any) -> None:
         """Send *request*, once the fault has let the attempt go.
@@ -306,8 +306,8 @@ class DrilledUnaryStream(DrilledCall, grpc.aio.UnaryStreamCall):
 
     def _settle(self, end: End) -> None:
         native: Any = self._native
-        reads = end in ("native", "cut") and native is not None
-        if reads and not self._is_cancelled and self._error is None:
+        is_over = self._is_cancelled or self._error is not None
+        if native is not None and end in ("native", "cut") and not is_over:
             self._is_cut = end == "cut"
             native.add_done_callback(self._native_over)
         else:

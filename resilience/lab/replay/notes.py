@@ -54,7 +54,9 @@ _UNKNOWN = (
     "of an attempt on a method with no recorded attempt nothing is known: its call "
     "ends with UNRECORDED and counts as failed"
 )
-_HOST = "with state: host only the processes in the recording share evidence"
+_HOST = (
+    "state: host is played as state: process: each process decides by its own evidence"
+)
 
 
 def _number(number: int, noun: str) -> str:

@@ -46,6 +46,7 @@ class Passage:
 
     __slots__ = (
         "_answers",
+        "_backs_off",
         "_call",
         "_ended",
         "_loop",
@@ -78,6 +79,8 @@ class Passage:
         self._made = {one.number: one for one in recorded.made()}
         self._under_way: dict[int, Answer] = {}
         self._timer = -1.0
+        self._backs_off = False
+        """Is what it waits for a moment that was set when an attempt ended?"""
         self.attempts: list[AttemptEnded] = []
         self.changes: list[BreakerChanged] = []
         self.decided: list[Decided] = []
@@ -147,15 +150,14 @@ class Passage:
             self._loop.at(answer.ended_at, lambda: self._done(done))
 
     def _commit(self, number: int, answer: Answer, now: float) -> None:
-        """What could not be taken back: when it was recorded, or at once."""
+        """What cannot be taken back: when it was recorded; of a stand-in, at once."""
         recorded = self.recorded.ended
-        if number == recorded.attempts and recorded.commits:
-            made = self._made.get(number)
-            shift_s = 0.0 if made is None else now - made.started_at
+        made = self._made.get(number)
+        if made is not None and number == recorded.attempts:
             for moment, is_answer in recorded.commits:
                 event = AttemptCommitted(number, is_answer)
-                self._at(moment + shift_s, number, event)
-        elif recorded.facts.streams and answer.outcome.kind == "ok":
+                self._at(moment + (now - made.started_at), number, event)
+        elif made is None and recorded.facts.streams and answer.outcome.kind == "ok":
             self._at(now, number, AttemptCommitted(number))
 
     def _at(self, moment: float, number: int, event: Event) -> None:
@@ -168,6 +170,7 @@ class Passage:
     def _done(self, done: AttemptDone) -> None:
         if done.number in self._under_way:
             self._over(done.number, self._loop.now)
+            self._backs_off = True
             self._take(done)
 
     def _over(self, number: int, now: float) -> None:
@@ -197,6 +200,7 @@ class Passage:
     def _woke(self, due: float) -> None:
         if self._timer == due:
             self._timer = -1.0
+            self._backs_off = False
             self._take(Woke(due))
 
     def _look(self) -> None:
@@ -214,6 +218,8 @@ class Passage:
             first = min((end for end in ends if end is not None), default=None)
             in_time = first is not None and first <= wake_at + LATE_S
             return None if in_time else wake_at
+        if not self._backs_off:
+            return wake_at  # who stands in line may wake in vain, and be seen later
         made: Made | None = self._made.get(len(self.certainties) + 1)
         then = recorded.now if made is None else made.started_at
         return then if wake_at <= then <= wake_at + LATE_S else wake_at

@@ -34,7 +34,7 @@ async def head(client):
     ],
 )
 async def test_faults(
-    kind, error, facts, executed, http, connect, make_engine, wire, monkeypatch
+    kind, error, facts, executed, *, http, connect, make_engine, wire, monkeypatch
 ):
     """Each fault ends an attempt as a real one does, executed or not."""
     with armed(monkeypatch, line(kind)) as drill:
@@ -62,7 +62,7 @@ async def test_what_is_safe_is_repeated(http, connect, make_engine, wire, monkey
 
 @pytest.mark.parametrize(("where", "executed"), [("before", 0), ("after", 1)])
 async def test_a_delay_meets_the_timeout(
-    where, executed, http, connect, make_engine, wire, monkeypatch
+    where, executed, *, http, connect, make_engine, wire, monkeypatch
 ):
     """A delay beyond the read timeout ends in time, as a silent server does."""
     with armed(monkeypatch, line(f"delay, delay: 30s, where: {where}")):

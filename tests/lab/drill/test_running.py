@@ -69,11 +69,13 @@ def test_verify_must_return_figures(write):
 
 def test_a_condition_stops_it(write):
     """The drill stops at once when its own condition holds, and does not pass."""
-    path = write(mode="bypass", ratio=1.0, more="stop_when: [success < 0.5]")
-    found = lab.run(path)
+    path = Path(write(mode="bypass", ratio=1.0, more="stop_when: [success < 0.5]"))
+    long = path.read_text().replace("duration: 400ms", "duration: 60s")
+    path.write_text(long.replace("lasts: 200ms", "lasts: 50s"))
+    found = lab.run(str(path))
 
     assert found.stopped.startswith("success < 0.5 holds")
-    assert found.figures["calls"] < 70
+    assert found.figures["calls"] < 60 * 200
     assert not found.is_ok
 
 

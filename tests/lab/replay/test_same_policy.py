@@ -16,7 +16,7 @@ from tests.lab.replay.recordings import START_S, World
 
 
 MANY = settings(
-    derandomize=True, max_examples=150, deadline=None, database=None, print_blob=True
+    derandomize=True, max_examples=100, deadline=None, database=None, print_blob=True
 )
 
 OTHER = Target(protocol="grpc", name="cart", service="shop.Cart", method="GetCart")
@@ -125,7 +125,7 @@ def apart(reply, index, number):
 
 
 @MANY
-@given(policies, st.lists(visits, min_size=1, max_size=25), st.integers(0, 9))
+@given(policies, st.lists(visits, min_size=1, max_size=16), st.integers(0, 9))
 def test_nothing_differs(made, visited, seed):
     """Same decisions, same moments, same breakers; all of it known."""
     text = yaml.safe_dump(made)
