@@ -167,7 +167,7 @@ def _quantile(took: list[int], share: float) -> float:
 
 def report() -> str:
     """The figures as text."""
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(dir=memory()) as folder:
         os.environ["RESILIENCE_STATE_DIR"] = folder
         try:
             return _report()
@@ -194,7 +194,8 @@ def _report() -> str:
     return "\n".join(lines)
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
+    """A folder in memory, where there is one."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 

@@ -6,6 +6,7 @@ which is measured, repeats to the byte.
 """
 
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -282,10 +283,13 @@ def report() -> str:
     ]
     found = [f"seeds {seeds()}; (!): not what is wanted; times are the worst seed's"]
     for name in names:
+        began = time.perf_counter()
         if name == "safe-load":
             found += safe_load_lines()
         else:
             found += cost_lines() if name == "S8" else lines_of(name)
+        took_s = time.perf_counter() - began
+        print(f"{name}: {took_s:.0f} s", file=sys.stderr, flush=True)
     return "\n".join(found)
 
 

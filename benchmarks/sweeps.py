@@ -34,6 +34,8 @@ class Trial(NamedTuple):
     policy: str = ""
     """Over the built-in one."""
     load: float | None = None
+    errors: float | None = None
+    """The share of answers that are errors, where the scenario has another."""
 
 
 class Knob(NamedTuple):
@@ -61,6 +63,7 @@ CLASSIC = "version: 1\nall: {breaker: {kind: classic}}\n"
 LIMITED = "version: 1\nall: {breaker: off, limiter: on}\n"
 
 NOISE = Trial("S5-5", (10, 10), ("goodput_fault", "amplification"))
+NOISIER = Trial("S5-5", (10, 10), ("goodput_fault",), NO_BREAKER, errors=0.12)
 QUIET = Trial("S5-5", (10, 1), ("goodput_fault",), load=20)
 STORM = Trial("S4", (10, 10), ("amplification", "recovery_s"), NO_BREAKER, load=500)
 CUT = Trial("S4", (100, 10), ("recovery_s", "goodput_after"))
@@ -68,6 +71,7 @@ OUTAGE = Trial("S1a", (10, 100), ("amplification", "recovery_s", "goodput_after"
 WAITS = Trial("S5-5", (10, 10), ("goodput_fault", "latency_p99_s"))
 TAIL = Trial("S6a", (1, 10), ("latency_p99_s", "latency_p999_s", "amplification"))
 SLOW = Trial("S6b", (1, 10), ("latency_p99_s", "goodput_fault", "amplification"))
+FEW = SLOW._replace(load=600)
 CROWD = Trial("S7", (50, 100), ("all_connected_s", "tries"))
 DEAD = Trial("S1a", (10, 10), ("amplification", "recovery_s", "goodput_after"), CLASSIC)
 FULL = Trial("S3", (1, 10), ("goodput_fault", "amplification"), LIMITED)
@@ -108,7 +112,9 @@ KEYS = (
         trials=[WAITS, STORM],
     ),
     _key(RETRY, "jitter", "full", "equal", "none", at=0, trials=[WAITS, STORM]),
-    _key(BUDGET, "ratio", 0.05, 0.1, 0.2, 0.5, 1.0, at=2, trials=[NOISE, QUIET, STORM]),
+    _key(
+        BUDGET, "ratio", 0.05, 0.1, 0.2, 0.5, 1.0, at=2, trials=[NOISE, NOISIER, STORM]
+    ),
     _key(BUDGET, "min_per_second", 0, 0.1, 1, 10, at=2, trials=[QUIET, STORM]),
     _key(BUDGET, "ttl", "2s", "5s", "10s", "30s", at=2, trials=[QUIET, STORM]),
     _key(BREAKER, "window", "10s", "30s", "60s", at=1, trials=[DEAD]),
@@ -125,11 +131,11 @@ KEYS = (
     _key(LIMITER, "kind", "loss", "latency", at=0, trials=[FULL]),
     _key(LIMITER, "initial_limit", 5, 20, 50, at=1, trials=[FULL]),
     _key(LIMITER, "max_limit", 50, 200, 1000, at=1, trials=[FULL]),
-    _key(LIMITER, "max_queue", 0, 20, 100, at=1, trials=[FULL]),
+    _key(LIMITER, "max_queue", 1, 20, 100, at=1, trials=[FULL]),
     _key(LIMITER, "max_wait", "20ms", "100ms", "500ms", at=1, trials=[FULL]),
-    _key(OUTLIERS, "failure_ratio", 0.1, 0.15, 0.2, 0.3, 0.5, at=2, trials=[SLOW]),
+    _key(OUTLIERS, "failure_ratio", 0.1, 0.2, 0.3, 0.5, at=2, trials=[SLOW, FEW]),
     _key(OUTLIERS, "interval", "500ms", "1s", "2s", "10s", at=1, trials=[SLOW]),
-    _key(OUTLIERS, "request_volume", 20, 50, 100, at=1, trials=[SLOW]),
+    _key(OUTLIERS, "request_volume", 10, 20, 50, 100, at=1, trials=[SLOW, FEW]),
     _key(
         RECONNECT,
         "initial_backoff",
@@ -184,6 +190,10 @@ def figures_at(point: Point) -> dict[str, float | None]:
         setattr(hedging, name, point.value)
     try:
         found = scenario(trial.scenario)
+        if trial.errors is not None:
+            change = {"ratio": trial.errors}
+            faults = [fault.model_copy(update=change) for fault in found.faults]
+            found = found.model_copy(update={"faults": faults})
         hosts, processes = trial.topology
         topology = Topology(hosts=hosts, processes=processes)
         made_run = run(
@@ -260,18 +270,18 @@ def lines_of(
     titles = [f"{knob.trials[n].scenario} {key}" for n, key in columns]
     widths = [max(10, len(title)) for title in titles]
     heads = "  ".join(t.rjust(w) for t, w in zip(titles, widths, strict=True))
-    yield f"{knob.name:30}{heads}"
+    yield f"{knob.name:34}{heads}"
     for index, value in enumerate(knob.values):
         texts = "  ".join(
             show(key, found[value, n, key]).rjust(width)
             for (n, key), width in zip(columns, widths, strict=True)
         )
-        yield f"  {value!s:>20} {'*' if index == chosen else ' '}      {texts}"
+        yield f"  {value!s:>20} {'*' if index == chosen else ' '}          {texts}"
     places = "  ".join(
         _place(key, [found[v, n, key] for v in knob.values], chosen).rjust(width)
         for (n, key), width in zip(columns, widths, strict=True)
     )
-    yield f"  {'place':>20}        {places}"
+    yield f"  {'place':>20}            {places}"
 
 
 def report() -> str:

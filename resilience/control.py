@@ -108,7 +108,7 @@ class BreakerControl:
     @property
     def state(self) -> str:
         """The state, as `engine.snapshot()` names it."""
-        states = [breaker.state for breaker in self._scope.breakers.values()]
+        states = [breaker.state for breaker in self._scope.breakers]
         return next((state for state in states if state != "closed"), "closed")
 
     def force_open(self) -> None:
@@ -133,6 +133,6 @@ class BreakerControl:
 
     def _move(self, state: State) -> None:
         now = self._now()
-        for breaker in self._scope.breakers.values():
+        for breaker in self._scope.breakers:
             breaker.move(state, now)
             self._emit(breaker.drain())

@@ -95,7 +95,7 @@ class Inbound:
 
     @property
     def level(self) -> float | None:
-        """The place inside its class that all calls made for it share: 0.0 to below 1.0.
+        """The place in its class that all calls made for it share: 0.0 to below 1.0.
 
         Where the caller sent none it is taken from the call's own random id. None:
         there is no such id, and calls draw their own.

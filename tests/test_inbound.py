@@ -178,3 +178,26 @@ def test_a_wait_ends_when_the_caller_leaves():
     waiter.join(10)
     assert [True] == ended
     assert call.pause(60)
+
+
+def test_the_level_is_the_callers_or_the_work_has_one_of_its_own():
+    """Drawn once, from the random id: the same for all calls made on its behalf."""
+    made = Inbound(call_id="80000000ffffffff")
+
+    assert (0.5, False) == (made.level, made.passes_level)
+    assert (0.25, True) == ((told := Inbound(level=0.25)).level, told.passes_level)
+    assert Inbound().level is None
+    assert Inbound(call_id="by hand").level is None
+
+
+def test_a_mark_is_spent_once_for_each_scope():
+    """And for no more than sixteen of them, and not after the end."""
+    made = Inbound(is_probe=True)
+
+    assert [True, False, True] == [made.probes(scope) for scope in ("a", "a", "b")]
+    assert 14 == sum(made.probes(str(number)) for number in range(100))
+
+    ended = Inbound(is_probe=True)
+    ended.end()
+    assert not ended.probes("a")
+    assert not Inbound().probes("a")

@@ -4,6 +4,7 @@ A fault takes the place of botocore's own HTTP session: after signing and all ha
 inside everything that bounds an attempt. It is put there only while a drill is armed.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -53,9 +54,9 @@ def install(guard: "Guard", client: Any, seam: Seam) -> None:
     vars(http)["send"] = wire.send
     native = guard.call
 
-    def call(name: str, params: Mapping[str, Any], make: Any, flown: Any = None) -> Any:
+    def call(name: str, params: Mapping[str, Any], *more: Any, **named: Any) -> Any:
         with Marked(guard, seam, name, params):
-            return native(name, params, make, flown)
+            return native(name, params, *more, **named)
 
     vars(guard)["call"] = call
 
@@ -89,9 +90,11 @@ class Marked:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _operation.reset(self._inner)
+        with contextlib.suppress(ValueError):  # a task that is closed from elsewhere
+            _operation.reset(self._inner)
+            if self._mark is not None:
+                marks.current.reset(self._outer)
         if self._mark is not None:
-            marks.current.reset(self._outer)
             self._seam.ended(self._mark, "OK" if error is None else code_of(error))
 
 

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from resilience.context import ambient_deadline, ambient_key, deadline_at, inbound
+from resilience.context import (
+    ambient_criticality,
+    ambient_deadline,
+    ambient_key,
+    deadline_at,
+    inbound,
+)
 from resilience.core.binding import Binding
 from resilience.core.target import Facts, Target
 from resilience.engine import PolicyEngine
@@ -120,8 +126,9 @@ class Operation:
     def facts(self, bound: "Bound", params: Params) -> Facts:
         """What is known of a call with *params* when it arrives."""
         deadline = None if deadline_at.get() is None else ambient_deadline()
-        served = inbound.get()
-        if served is None and deadline is None and bound.facts is not None:
+        served, criticality = inbound.get(), ambient_criticality.get()
+        is_alone = served is None and deadline is None and criticality is None
+        if is_alone and bound.facts is not None:
             return bound.facts
         wants = self._asked
         if wants is None:
@@ -137,10 +144,13 @@ class Operation:
             least_s=bound.explicit_s(wants.least_s) if wants.long else None,
             wait_before_failing=self._is_long_poll,
             host_decides=bound.host_decides,
+            criticality=criticality,
         )
-        if served is not None or deadline is not None:
-            return facts
-        if self._asked is not None and self.declares.is_fixed:
+        if served is not None:
+            # AWS is told nothing of these; our own breakers go by them.
+            scope = bound.binding.scope.key
+            return facts._replace(level=served.level, is_probe=served.probes(scope))
+        if is_alone and self._asked is not None and self.declares.is_fixed:
             bound.facts = facts
         return facts
 

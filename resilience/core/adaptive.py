@@ -3,11 +3,12 @@
 It is the breaker, the ramp after it and the shedding of the least critical in one
 number. Evidence comes in ticks, from this process and from its peers on the host;
 verdicts are each process's own, and the same for all: whoever had no call for a while
-judges the ticks that it missed, one by one. Whatever passes while it is open is a probe.
+judges the ticks that it missed, one by one. What passes while it is open is a probe.
 """
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from .admission import Admission
 from .breaker import Caller, Permit, Refusal, State
@@ -15,13 +16,8 @@ from .classify import Evidence as Shown
 from .levels import Levels
 from .policy import BreakerPolicy
 from .record import BreakerChanged
-from .sight import (
-    View,
-    could_show_life,
-    has_answered,
-    is_lonely,
-    shows_life,
-)
+from .sight import View, is_lonely, patience
+from .streak import Streak
 from .ticks import (
     BAD,
     FRESH_BAD,
@@ -35,21 +31,21 @@ from .ticks import (
     SENT,
     OwnRows,
     Rows,
-    Sums,
     begin,
     place_of,
-    total_of,
+    tick_s_of,
+    total_alone,
 )
 
 
 RATE_MEMORY_S = 10.0
 """The offered rate is an average over about this long."""
-SHORTEST_TICK_S, LONGEST_TICK_S = 0.05, 0.5
-TICKS_PER_TIMEOUT = 10
 FURTHEST = 5
 """No evidence older than this many attempt timeouts counts."""
 USUAL_SHARE = 0.01
 """What one answer moves what is usual by; one is looked at in each tick."""
+_FIRST_PERMIT = Permit(1, 0)
+"""Of every breaker's first generation: one for all, to be light."""
 _BY_HAND = frozenset({"forced-open", "disabled", "shadow"})
 
 
@@ -59,10 +55,10 @@ class AdaptiveBreaker:
     # There may be ten thousand of them.
     # fmt: off
     __slots__ = (
-        "_admission", "_at", "_bad_in_a_row", "_closed_permit", "_cut_tick",
-        "_evidence", "_furthest", "_good_s", "_is_alone", "_judged", "_levels", "_lock",
-        "_newest_bad", "_per_unit", "_rate", "_rows", "_slow_s", "_tick", "_tick_s",
-        "_turn_at", "_unit_s", "_usual_s", "_was_slow", "changes", "generation", "openings", "own_faults", "policy",
+        "_admission", "_at", "_closed_permit", "_cut_tick", "_evidence", "_furthest",
+        "_good_s", "_is_alone", "_judged", "_levels", "_lock", "_per_unit", "_rate",
+        "_rows", "_slow_s", "_streak", "_tick", "_tick_s", "_turn_at", "_unit_s",
+        "_usual_s", "changes", "generation", "openings", "own_faults", "policy",
         "probes", "rejected", "scope", "since", "state",
     )
     # fmt: on
@@ -86,9 +82,7 @@ class AdaptiveBreaker:
         self.changes: list[BreakerChanged] = []
         unit_s = policy.unit_s
         self._unit_s = unit_s
-        self._tick_s = min(
-            max(unit_s / TICKS_PER_TIMEOUT, SHORTEST_TICK_S), LONGEST_TICK_S
-        )
+        self._tick_s = tick_s_of(unit_s)
         self._per_unit = max(1, round(unit_s / self._tick_s))
         self._furthest = min(LENGTH - 4, FURTHEST * self._per_unit)
         self._rows: Rows = OwnRows() if rows is None else rows
@@ -103,20 +97,15 @@ class AdaptiveBreaker:
         and are read without the lock."""
         self._turn_at = float("-inf")
         self._rate = 0.0
-        self._newest_bad = -1
-        """The newest tick in which this process saw something bad."""
         self._judged = -1
         """The newest tick that was judged."""
         self._cut_tick = -1
         self._is_alone = False
         """Was the last cut by this process's own evidence, not by the host's?"""
-        self._bad_in_a_row = 0
-        """Bad results without an answer to this process in between."""
-        self._was_slow = False
-        """Was the newest of them one of time, not of words?"""
+        self._streak = Streak(self._furthest, self._per_unit)
         self._levels = Levels(self._rows)
         self._evidence = ""
-        self._closed_permit = Permit(1, 0)
+        self._closed_permit = _FIRST_PERMIT
         self.renew()
         if policy.forced:
             self.state = "forced-open" if policy.forced == "open" else "disabled"
@@ -134,19 +123,12 @@ class AdaptiveBreaker:
     def allows_retries(self) -> bool:
         """Whether retries and hedges may add load now.
 
-        Only while all may pass. After a failure somebody of this host must have been
-        answered since, where there is somebody; but the first retry of a failure that
-        came quickly, or where nobody else asks, is free.
+        Only while all may pass, and a failure that may be overload is followed by a
+        sign of life.
         """
-        rule, rows, tick = self.policy.rule, self._rows, self._tick
-        if self._admission.fraction < rule.shallow:
+        if self._admission.fraction < self.policy.rule.shallow:
             return False
-        row, per_unit = self._bad_in_a_row, self._per_unit
-        if not row or tick - self._newest_bad > self._furthest:
-            return True
-        if row == 1 and not (self._was_slow and could_show_life(rows, tick, per_unit)):
-            return True
-        return shows_life(rows, tick, per_unit)
+        return self._streak.allows_more(self._rows, self._tick)
 
     def will_refuse(self, moment: float) -> bool:  # noqa: ARG002 - it may always rise
         """Is it sure by now to refuse at *moment*, if nobody acts by hand?"""
@@ -163,7 +145,7 @@ class AdaptiveBreaker:
         caller: Caller | None = None,
         repeat: bool = False,
     ) -> Permit | Refusal:
-        """Ask for leave to send one attempt; see `Breaker.admit`."""
+        """Ask for leave; see `Breaker.admit`."""
         if now >= self._turn_at:
             with self._lock:
                 self._turn_locked(now, rng)
@@ -193,15 +175,18 @@ class AdaptiveBreaker:
         fraction = self._admission.fraction
         if fraction >= 1:
             return self._closed_permit
-        if not (is_marked or self._levels.is_among_top(level, fraction)):
+        rises_at = self._cut_tick * self._tick_s
+        rises_at += self._admission.pause * self._unit_s
+        is_open = self._admission.is_open
+        if not is_marked and (
+            (is_open and now < rises_at)
+            or not self._levels.is_among_top(level, fraction)
+        ):
             self.rejected += 1
-            opens_at = (
-                self._cut_tick * self._tick_s + self._admission.pause * self._unit_s
-            )
-            return self._refusal(max(now + self._tick_s * (1 + rng()), opens_at))
+            return self._refusal(max(now + self._tick_s * (1 + rng()), rises_at))
         own, place = self._at
         own[place + SENT] += 1
-        if not (is_marked or self._admission.is_open):
+        if not (is_marked or is_open):
             return self._closed_permit
         self.probes += 1
         return Permit(self.generation, self.probes)
@@ -257,29 +242,21 @@ class AdaptiveBreaker:
             self.own_faults += 1
         if evidence in {"neutral", "own"} or self.state == "disabled":
             own, place = self._at
-            if own[place + SENT]:
-                own[place + SENT] -= 1  # nobody need wait for it
+            own[place + SENT] -= own[place + SENT] > 0  # nobody need wait for it
             return
         is_ok = evidence == "success" and (long or elapsed_s <= self._good_s)
         with self._lock:
             if now >= self._turn_at:
                 self._turn_locked(now, rng)
             is_fresh = permit.generation == self.generation
-            self._count_locked(
-                is_ok=is_ok,
-                is_fresh=is_fresh,
-                is_slow=not long and elapsed_s > self._slow_s,
-            )
+            slow_s = self._slow_s if is_ok else self._good_s
+            is_slow = not long and elapsed_s > slow_s
+            self._count_locked(is_ok=is_ok, is_fresh=is_fresh, is_slow=is_slow)
 
     def _see_usual(self, elapsed_s: float) -> None:
         """What is slow follows what is usual, where that takes a while."""
-        rule, unit_s = self.policy.rule, self._unit_s
         self._usual_s += (elapsed_s - self._usual_s) * USUAL_SHARE
-        most_s = rule.usual_times * self._usual_s
-        self._slow_s = max(rule.slow_beyond * unit_s, most_s)
-        self._good_s = max(rule.answered_within * unit_s, 1.5 * most_s)
-        if self.policy.slow_call_s is not None:
-            self._good_s = self.policy.slow_call_s
+        self._good_s, self._slow_s = patience(self.policy, self._usual_s)
 
     def _count_locked(self, *, is_ok: bool, is_fresh: bool, is_slow: bool) -> None:
         own, place = self._at
@@ -289,12 +266,8 @@ class AdaptiveBreaker:
             if is_ok and is_slow:
                 own[place + FRESH_SLOW] += 1
         if not is_ok:
-            tick, before = self._tick, self._newest_bad
-            if tick - before > self._furthest or has_answered(self._rows, before, tick):
-                self._bad_in_a_row = 0
-            self._bad_in_a_row += 1
-            self._was_slow = is_slow
-            self._newest_bad = tick
+            tick = self._tick
+            self._streak.add(self._rows, tick, is_slow=is_slow)
             self._rows.alarm(tick)
             if self._rows.own is not own:
                 self._at = self._rows.own, place_of(self._rows.own, tick)
@@ -322,7 +295,7 @@ class AdaptiveBreaker:
         if newest > judged:
             if (
                 self._admission.fraction < 1
-                or self._newest_bad > judged
+                or self._streak.newest > judged
                 or self._rows.is_alarmed(judged + 1)
             ) and self.state not in _BY_HAND:
                 self._judge_locked(newest, now, rng)
@@ -336,12 +309,13 @@ class AdaptiveBreaker:
             self._is_alone
             or (
                 admission.fraction >= 1
-                and self._newest_bad > judged
-                and self._bad_in_a_row >= self.policy.rule.lonely_bad
-                and is_lonely(rows, self._newest_bad, newest, self.policy.rule)
+                and self._streak.newest > judged
+                and self._streak.length >= self.policy.rule.lonely_bad
+                and is_lonely(rows, self._streak.newest, newest, self.policy.rule)
             )
         )
-        total = rows.total if is_shared and not is_alone else self._seen_here
+        is_own = is_alone or not is_shared
+        total = partial(total_alone, rows.own) if is_own else rows.total
         rate = (self._rate if is_alone else self._host_rate()) * self._unit_s
         view = View(
             total,
@@ -349,7 +323,7 @@ class AdaptiveBreaker:
             furthest=self._furthest,
             per_unit=self._per_unit,
             lag=rows.lag,
-            rng=None if is_shared and not is_alone else rng,
+            rng=rng if is_own else None,
         )
         for tick in range(max(judged + 1, newest - self._furthest, 0), newest + 1):
             was_whole = admission.fraction >= 1
@@ -366,10 +340,6 @@ class AdaptiveBreaker:
                 short = seen.short()
                 self._evidence = f"{short.bad} of {short.results} bad"
         self._name_locked(now)
-
-    def _seen_here(self, tick: int) -> Sums:
-        # It is the only one: nobody is the worst.
-        return total_of((self._rows.own,), tick)._replace(worst=0)
 
     def _name_locked(self, now: float) -> None:
         """Call the state by its name; a change of name is a change to tell."""

@@ -42,8 +42,8 @@ class AdaptiveRule:
     nothing bad: the fault may be this process's own, its calls must not be many."""
     headroom: float = 1.05
     """A cut leaves this much of the measured accept rate."""
-    floor: float = 0.03
-    """No cut leaves less."""
+    floor: float = 0.05
+    """No cut leaves less; but at twice this or less nothing passes in the pause."""
     shallow: float = 0.85
     """A first cut to more than this is none, and retries stop below it."""
     short_ticks: int = 2
@@ -69,7 +69,7 @@ class AdaptiveRule:
     """Each further step adds this much more."""
     most_growth: float = 3.75
     """No step adds more than this share."""
-    pause: float = 0.68
+    pause: float = 0.5
     """So long after a cut nothing rises that no good answer raises."""
     pause_power: float = 0.28
     """Hosts that offer less pause longer: each of their attempts is a larger share."""
@@ -131,8 +131,10 @@ class Evidence(Protocol):
         ...
 
     def short(self) -> Sums:
-        """The newest ticks: is it bad now? Where many processes look, what the worst of
-        them has seen counts for nothing: its own network may be broken.
+        """The newest ticks: is it bad now?
+
+        Where many processes look, what the worst of them has seen counts for nothing:
+        its own network may be broken.
         """
         ...
 

@@ -167,15 +167,15 @@ class Limiter:
             until = min(until, deadline - expected_s)
         with self._lock:
             waiter = Waiter(self._lock, rank, until)
-            if self._has_room_locked(now):  # since `take`
-                waiter.place = self._place_locked(now)
-                waiter.is_decided = True
-                return waiter
-            # Room with a queue: leases are over, and nobody gave their places back.
+            # Room since `take`, or leases that are over: who waits comes first.
+            self._expire_locked(now)
             woken = self._serve_locked(now)
             turn_s = (queue.ahead_of(rank) + 1) * expected_s / self._limit.limit
             found: Waiter | Full = waiter
-            if until <= now or now + turn_s > until:
+            if len(self._held) < self._limit.limit:
+                waiter.place = self._place_locked(now)
+                waiter.is_decided = True
+            elif until <= now or now + turn_s > until:
                 found = self._full("the wait is too long", turn_s)
             elif queue.length >= policy.max_queue:
                 evicted = queue.least(rank)
@@ -184,11 +184,11 @@ class Limiter:
                 else:
                     evicted.is_decided = True
                     woken.append(evicted)
-            if found is waiter:
+            if found is not waiter:
+                self.refused += 1
+            elif not waiter.place:
                 self.waited += 1
                 queue.add(waiter)
-            else:
-                self.refused += 1
         for one in woken:
             one.wake()
         return found
@@ -203,15 +203,19 @@ class Limiter:
         self._held[place] = now
         return place
 
-    def _has_room_locked(self, now: float) -> bool:
-        """Is there room for one that comes now, once old leases are over?"""
+    def _expire_locked(self, now: float) -> None:
+        """Count attempts no longer whose leases are over."""
         held = self._held
         while held:
             place, since = next(iter(held.items()))
             if now - since < LEASE_S:
                 break
             del held[place]
-        return len(held) < self._limit.limit and not self._queue.length
+
+    def _has_room_locked(self, now: float) -> bool:
+        """Is there room for one that comes now, once old leases are over?"""
+        self._expire_locked(now)
+        return len(self._held) < self._limit.limit and not self._queue.length
 
     # -- places come back --------------------------------------------------------
 

@@ -111,6 +111,8 @@ class BreakerPolicy:
     """Held open, or held out of the way, by the policy."""
     unit_s: float = 1.0
     """Kind `adaptive`: the attempt timeout, which all its times are in units of."""
+    is_timed: bool = True
+    """Kind `adaptive`: is that somebody's word? If not, no answer is too slow."""
     rule: AdaptiveRule = RULE
     """Kind `adaptive`: the constants of the edition."""
 

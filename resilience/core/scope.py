@@ -24,6 +24,7 @@ from .target import Target
 from .ticks import OwnRows, Rows
 
 
+LONG_AGO = float("-inf")
 EVICT_SHARE = 16
 """One of this many is evicted at once, so that finding them is paid rarely."""
 
@@ -60,8 +61,9 @@ class Scope:
     ) -> None:
         self.key = key
         self._rows = rows
-        self.breakers: dict[BreakerPolicy, Breaker] = {}
-        self.budgets: dict[BudgetPolicy, RetryBudget] = {}
+        # Lists, for there may be ten thousand scopes and a map weighs thrice as much.
+        self.breakers: list[Breaker] = []
+        self.budgets: list[RetryBudget] = []
         self.hedgings: Hedgings | None = None
         """None: nothing is hedged here."""
         self.limiters: dict[LimiterPolicy, Limiter] | None = None
@@ -69,14 +71,16 @@ class Scope:
         self.latency = Latency()
         self.last_used = now
         """Written by each call; a lost update costs nothing."""
-        self.tells_until = float("-inf")
+        self.tells_until = LONG_AGO
         """Until then calls tell their levels: a layer below has shed one of them."""
 
     def breaker(self, policy: BreakerPolicy) -> Breaker:
         """The breaker of these parameters; the mode is not one of them."""
         policy = _enforced(policy)
-        found = self.breakers.get(policy)
-        return found or self.breakers.setdefault(policy, self._make(policy))
+        for found in self.breakers:
+            if found.policy == policy:
+                return found
+        return _first_of(self.breakers, self._make(policy))
 
     def _make(self, policy: BreakerPolicy) -> Breaker:
         if policy.kind == "adaptive":
@@ -94,8 +98,10 @@ class Scope:
     def budget(self, policy: BudgetPolicy) -> RetryBudget:
         """The retry budget of these parameters; the mode is not one of them."""
         policy = _enforced(policy)
-        found = self.budgets.get(policy)
-        return found or self.budgets.setdefault(policy, self._pool(policy))
+        for found in self.budgets:
+            if found.policy == policy:
+                return found
+        return _first_of(self.budgets, self._pool(policy))
 
     def _pool(self, policy: BudgetPolicy) -> RetryBudget:
         """The host's where there is one: tokens and quotas are their owners' own."""
@@ -125,10 +131,22 @@ class Scope:
             self.hedgings.renew()
         for limiter in self.all_limiters:
             limiter.renew()
-        for breaker in self.breakers.values():
+        for breaker in self.breakers:
             breaker.renew()
-        for budget in self.budgets.values():
+        for budget in self.budgets:
             budget.renew()
+
+
+_State = TypeVar("_State", Breaker, RetryBudget)
+
+
+def _first_of(kept: list[_State], made: _State) -> _State:
+    """Put *made* in; what another thread has put in before it, of one policy, wins."""
+    kept.append(made)
+    first = next(each for each in kept if each.policy == made.policy)
+    if first is not made:
+        kept.remove(made)
+    return first
 
 
 _Policy = TypeVar("_Policy", BreakerPolicy, BudgetPolicy, LimiterPolicy)
@@ -208,12 +226,8 @@ class Scopes:
     def forget_evidence(self) -> None:
         """Make anew what shares evidence: it shares it with others now."""
         for scope in self:
-            for policy in [*scope.breakers]:
-                if policy.kind == "adaptive":
-                    del scope.breakers[policy]
-            for kept in [*scope.budgets]:
-                if kept.kind == "ratio":
-                    del scope.budgets[kept]
+            scope.breakers = [b for b in scope.breakers if b.policy.kind != "adaptive"]
+            scope.budgets = [b for b in scope.budgets if b.policy.kind != "ratio"]
 
     def find(self, key: str) -> Scope | None:
         """The scope called *key*, if it is there."""
@@ -226,10 +240,8 @@ class Scopes:
                 "scope": scope.key,
                 "idle_s": round(max(0.0, now - scope.last_used), 3),
                 "expected_latency_s": round(scope.latency.expected_s, 6),
-                "breakers": [b.snapshot(now) for b in [*scope.breakers.values()]],
-                "retry_budget": [
-                    round(b.balance(now), 3) for b in [*scope.budgets.values()]
-                ],
+                "breakers": [b.snapshot(now) for b in [*scope.breakers]],
+                "retry_budget": [round(b.balance(now), 3) for b in [*scope.budgets]],
                 "hedging": scope.hedgings.snapshot(now) if scope.hedgings else [],
                 "limiters": [one.snapshot() for one in scope.all_limiters],
             }

@@ -6,6 +6,7 @@ and retries, and whoever wants one looks at the sum. Others' are seen up to a te
 `ttl` late: that much can be spent twice. Safe to share between threads.
 """
 
+import functools
 import threading
 
 from .budget import SCALE, SLICES
@@ -45,9 +46,7 @@ class SharedBudget:
     def __init__(self, policy: BudgetPolicy, rows: Rows) -> None:
         self.policy = policy
         self._rows = rows
-        self._unit = int(SCALE / policy.ratio) if policy.ratio else SCALE
-        self._reserve = int(policy.min_per_second * policy.ttl_s * self._unit)
-        self._slice_s = policy.ttl_s / SLICES
+        self._unit, self._reserve, self._slice_s = _terms(policy)
         self._tick = -1
         self._turn_at = float("-inf")
         own = rows.own
@@ -125,6 +124,13 @@ class SharedBudget:
 
     def failed(self, now: float, *, counts: bool) -> None:
         """Nothing: only calls and retries count."""
+
+
+@functools.cache
+def _terms(policy: BudgetPolicy) -> tuple[int, int, float]:
+    """The price of a retry, the reserve, a slice's length: kept once for each policy."""
+    unit = int(SCALE / policy.ratio) if policy.ratio else SCALE
+    return unit, int(policy.min_per_second * policy.ttl_s * unit), policy.ttl_s / SLICES
 
 
 def pool_key(scope: str, policy: BudgetPolicy) -> str:

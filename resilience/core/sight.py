@@ -1,19 +1,35 @@
 """What a breaker looks at when a tick is complete: windows over its ticks.
 
-How far back each window goes, who is alone with what it has seen, and what is a sign of
-life. Verdicts are the admission's.
+How far back each window goes, and who is alone with what it has seen. Verdicts are the
+admission's.
 """
 
+import math
 from collections.abc import Callable
 
 from .admission import AdaptiveRule, Fresh
-from .ticks import NO_SUMS, OFFERED, OK, Rows, Sums, look_back, place_of, total_of
+from .policy import BreakerPolicy
+from .ticks import NO_SUMS, Rows, Sums, look_back, total_of
 
 
 SLOW_TICKS = 3
 """A slow answer that is older than this says nothing about now."""
-QUIET_UNITS = 3
-"""Attempt timeouts in which a process without calls may miss a sign of life."""
+
+
+def patience(policy: BreakerPolicy, usual_s: float) -> tuple[float, float]:
+    """Seconds after which an answer is bad, and after which it is slow.
+
+    Args:
+        policy: whose words they are; where it has none, no answer is too slow.
+        usual_s: what answers take while all may pass.
+    """
+    rule, unit_s = policy.rule, policy.unit_s
+    slow_s = max(rule.slow_beyond * unit_s, rule.usual_times * usual_s)
+    if policy.slow_call_s is not None:
+        return policy.slow_call_s, slow_s
+    if not policy.is_timed:
+        return math.inf, slow_s
+    return max(rule.answered_within * unit_s, 1.5 * rule.usual_times * usual_s), slow_s
 
 
 class View:
@@ -53,7 +69,7 @@ class View:
         return sums
 
     def until(self, tick: int, cut_tick: int) -> "Seen":
-        """What was seen up to *tick*, a complete one; the last cut was in *cut_tick*."""
+        """What was seen up to *tick*, where the last cut was in *cut_tick*."""
         return Seen(self, self._rule, tick, cut_tick, max(0, tick - self._furthest))
 
     def draw(self, sums: Sums) -> float:
@@ -133,39 +149,3 @@ def is_lonely(rows: Rows, newest_bad: int, newest: int, rule: AdaptiveRule) -> b
         others_bad += host.bad - own.bad
         others += host.results - own.results
     return others_bad <= rule.trip_share * others
-
-
-def shows_life(rows: Rows, tick: int, per_unit: int) -> bool:
-    """Did the target answer anybody of this host within the last attempt timeout?"""
-    own = rows.own
-    place = place_of(own, tick)
-    if own[place + OK]:
-        return True
-    newest = tick - 1
-    return any(
-        total_of((own,), seen).ok or (seen <= newest - rows.lag and rows.total(seen).ok)
-        for seen in range(newest, max(-1, newest - rows.lag - per_unit), -1)
-    )
-
-
-def could_show_life(rows: Rows, tick: int, per_unit: int) -> bool:
-    """Was anybody else there to be answered, of late?
-
-    The attempt that failed is one of those that were offered.
-    """
-    own = rows.own
-    offered = own[place_of(own, tick) + OFFERED]
-    newest = tick - 1
-    for seen in range(newest, max(-1, newest - QUIET_UNITS * per_unit), -1):
-        is_settled = seen <= newest - rows.lag
-        sums = rows.total(seen) if is_settled else total_of((own,), seen)
-        offered += sums.offered
-        if offered > 1:
-            return True
-    return False
-
-
-def has_answered(rows: Rows, after: int, tick: int) -> bool:
-    """Was this process answered later than in the tick *after*, up to *tick*?"""
-    own = rows.own
-    return any(total_of((own,), seen).ok for seen in range(after + 1, tick + 1))

@@ -7,9 +7,12 @@ tick, and by nothing afterwards.
 
 from array import array
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple, Protocol, TypeAlias
 
 
+TICKS_PER_UNIT = 10
+SHORTEST_TICK_S, LONGEST_TICK_S = 0.05, 0.5
 LENGTH = 56
 """Ticks kept; more than five attempt timeouts of the usual length."""
 SIGHT = 16
@@ -143,6 +146,12 @@ class OwnRows:
         return False
 
 
+@cache
+def tick_s_of(unit_s: float) -> float:
+    """The length of a tick, in seconds, where an attempt may take *unit_s*."""
+    return min(max(unit_s / TICKS_PER_UNIT, SHORTEST_TICK_S), LONGEST_TICK_S)
+
+
 def make_cells(ticks: int = LENGTH) -> Cells:
     """Cells of this process alone, all 0."""
     return array("i", bytes((HEAD_CELLS + ticks * TICK_CELLS) * 4))
@@ -191,6 +200,11 @@ def total_of(rings: Sequence[Cells], tick: int) -> Sums:
             for cell in range(TICK_CELLS - 1):
                 sums[cell] += cells[place + 1 + cell]
     return Sums(*sums)
+
+
+def total_alone(cells: Cells, tick: int) -> Sums:
+    """What the only process that counts has seen of *tick*: nobody is the worst."""
+    return total_of((cells,), tick)._replace(worst=0)
 
 
 def look_back(

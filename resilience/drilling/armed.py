@@ -63,6 +63,18 @@ def _read(path: str) -> Seam | None:
     return made
 
 
+def _renew() -> None:
+    global _lock  # noqa: PLW0603 - one for the process
+    _lock = threading.Lock()
+    for seam in _seams.values():
+        if seam is not None:
+            seam.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 class _Writer:
     """Writes each call to a file that other processes write to as well."""
 

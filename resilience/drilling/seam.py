@@ -7,6 +7,7 @@ to share between threads.
 
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -65,12 +66,18 @@ class Seam:
         self._path = path
         self._file = self._stamp()
         self._next_look = 0.0
+        self._lock = threading.Lock()
         self._random = Random(drill.seed).random
         self._aims: dict[tuple[str, str, str, str], tuple[Fault, ...]] = {}
         self._waiting: set[Callable[[], None]] = set()
         self._engines: weakref.WeakSet[PolicyEngine] = weakref.WeakSet()
 
     # -- its time ------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Draw by itself, after a fork: else all processes would hit the same calls."""
+        self._lock = threading.Lock()
+        self._random = Random(f"{self.drill.seed}-{os.getpid()}").random
 
     def begin(self, at: float | None = None) -> None:
         """The drill starts now, or at the monotonic moment *at*; infinity: not yet."""
@@ -93,9 +100,10 @@ class Seam:
 
     def stop(self, reason: str) -> None:
         """End the drill at once: nothing is injected, and nobody waits any more."""
-        if self.is_over:
-            return
-        self.is_over = reason
+        with self._lock:
+            if self.is_over:
+                return
+            self.is_over = reason
         hit = ", ".join(f"{n} {kind}" for kind, n in sorted(self.injected.items()))
         text = (
             f"drill {self.drill.name} is over ({reason}): {hit or 'nothing'} injected"
@@ -150,7 +158,9 @@ class Seam:
         elapsed = self.elapsed()
         for fault in aims:
             if fault.at <= elapsed < fault.ends and self._random() < fault.ratio:
-                self.injected[fault.kind] = self.injected.get(fault.kind, 0) + 1
+                with self._lock:
+                    hit = self.injected.get(fault.kind, 0)
+                    self.injected[fault.kind] = hit + 1
                 if mark is not None:
                     mark.injected += (fault.kind,)
                 return fault

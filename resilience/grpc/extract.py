@@ -86,7 +86,7 @@ class _Reading(NamedTuple):
         return row
 
 
-def outcome_of(error: Any, attempt: Attempt) -> Outcome:
+def outcome_of(error: Any, attempt: Attempt) -> Outcome:  # noqa: PLR0911 - in order
     """What *error*, a finished native call or exception that is not OK, means.
 
     Never raises for what a server sent; never blocks.
@@ -105,10 +105,8 @@ def outcome_of(error: Any, attempt: Attempt) -> Outcome:
     if code == "" or (code in _MADE_BY_PYTHON and not debug_text(error)):
         name = code or type(error).__name__
         return Outcome(name, "local", "maybe", message=clean(details))
-    shed = shed_for(read.trailing)
-    if shed:
-        message = clean(f"shed by a lower layer ({shed}): {details}")
-        return Outcome(code, "local", "maybe", message=message, shed=True)
+    if shed_for(read.trailing):
+        return _shed(read)
     row = ATTEMPT_TIMEOUT if _is_own_timeout(code, attempt) else read.row()
     outcome = _from_row(row, read, attempt)
     asked = pushback(read.trailing)
@@ -116,6 +114,14 @@ def outcome_of(error: Any, attempt: Attempt) -> Outcome:
         return outcome
     outcome = outcome._replace(pushback_s=asked[0], pushback_form=asked[1])
     return _as_overload(outcome) if asked[0] >= 0 else outcome
+
+
+def _shed(read: _Reading) -> Outcome:
+    """A layer further down refused a call, unsent: not the fault of who answers."""
+    why = shed_for(read.trailing)
+    message = clean(f"shed by a lower layer ({why}): {read.details}")
+    ids = _ids(ANSWER, read)
+    return Outcome(read.code, "local", "maybe", message=message, ids=ids, shed=True)
 
 
 def explanation(error: Any) -> str:

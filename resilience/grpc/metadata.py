@@ -96,10 +96,10 @@ def pairs(metadata: Any) -> Iterable[tuple[str, Any]]:
             yield pair[0], pair[1]
 
 
-def is_marked(facts: Facts, criticality: Criticality) -> bool:
-    """Has a call with *facts*, under a policy of *criticality*, marks to carry?"""
+def is_marked(facts: Facts) -> bool:
+    """Has a call with *facts* marks to carry, whatever its policy says?"""
     return (
-        (facts.criticality or criticality) != DEFAULT_CRITICALITY
+        facts.criticality not in (None, DEFAULT_CRITICALITY)
         or facts.previous_attempts > 0
         or facts.passes_level
         or facts.is_probe

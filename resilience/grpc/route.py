@@ -108,8 +108,8 @@ class Route:
     def facts(self, timeout: float | None) -> Facts:
         """The facts of a call with the caller's own *timeout* in seconds.
 
-        To be asked once for each call, in the caller's context. `plain` is the answer where *timeout* and
-        all that `resilience.context` holds are None.
+        To be asked once for each call, in the caller's context. `plain` is the answer
+        where *timeout* and all that `resilience.context` holds are None.
         """
         ambient, criticality = ambient_deadline(), ambient_criticality.get()
         served = inbound.get()

@@ -14,7 +14,7 @@ from resilience.core.command import StartAttempt
 from resilience.core.hop import marks_of
 
 from . import extract
-from .metadata import for_attempt, is_marked
+from .metadata import DEFAULT_CRITICALITY, for_attempt, is_marked
 from .route import native_timeout
 
 
@@ -88,12 +88,14 @@ class Sending:
             binding = self.binding
             if binding.mode == "enforce":
                 timeout = native_timeout(timeout) if limit is None else limit
-                policy = binding.policy
+                policy, call = binding.policy, self.call
                 if (
                     number > 1
                     or policy.idempotency == "keyed"
-                    or self.call.tells
-                    or is_marked(self.call.facts, policy.criticality)
+                    or call.tells
+                    or policy.criticality != DEFAULT_CRITICALITY
+                    # What all plain calls share is not looked through each time.
+                    or (call.facts is not self.route.plain and is_marked(call.facts))
                 ):
                     metadata = self._extended(number)
                 elif metadata is not None and hasattr(metadata, "__next__"):

@@ -220,7 +220,11 @@ def _hedging(node: Node, mode: Mode) -> HedgingPolicy | None:
 
 def _unit_s(node: Node) -> float:
     """What one attempt may take, for a breaker that counts in attempt timeouts."""
-    return _seconds(node, "attempt_timeout") or _seconds(node, "timeout") or 1.0
+    return _limit_s(node) or 1.0
+
+
+def _limit_s(node: Node) -> float | None:
+    return _seconds(node, "attempt_timeout") or _seconds(node, "timeout")
 
 
 def _breaker(node: Node, mode: Mode) -> BreakerPolicy | None:
@@ -250,6 +254,7 @@ def _breaker(node: Node, mode: Mode) -> BreakerPolicy | None:
         ramp_aggression=float(_value(breaker, "ramp_aggression")),
         forced="" if forced is OFF else forced,
         unit_s=_unit_s(node) if _value(breaker, "kind") == "adaptive" else 1.0,
+        is_timed=_limit_s(node) is not None,
         jitter=editions.BREAKER_GROWTH["jitter"],
         growing=editions.BREAKER_GROWTH["growing"],
         early_decision=editions.BREAKER_GROWTH["early_decision"],

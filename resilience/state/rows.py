@@ -93,7 +93,8 @@ class HostRows:
         self.last_used = 0.0
         self._host = host
         self._key = key
-        self._hash = number(key.encode(errors="replace"))
+        self._hash = 0
+        """Of the key; 0: nobody on the host has a row of it."""
         self._member: Member | None = None
         self._peers: tuple[Peer, ...] = ()
         self._rows: Sequence[memoryview] = ()
@@ -126,7 +127,10 @@ class HostRows:
             return
         if member.peers is not self._peers:
             self._peers = member.peers
-            self._rows = member.rows_of(self._hash)
+            found = self._number() if self._peers else 0
+            self._rows = member.rows_of(found)
+            if self._rows:
+                self._hash = found
             self.lag = LAG if self._rows else 0
         row = self._row or self._claim_calmly(member)
         if row is not None:
@@ -139,6 +143,9 @@ class HostRows:
                 member.empty(self._row_number)
         if self._cache:
             self._prune()
+
+    def _number(self) -> int:
+        return self._hash or number(self._key.encode(errors="replace"))
 
     def _forget(self, member: Member | None) -> None:
         """The file, or our slot in it, is another one: nothing of the old holds."""
@@ -177,6 +184,7 @@ class HostRows:
                 member.empty(taken)
                 self._host.failed(f"no row for a scope: {error.strerror}")
                 return None
+            self._hash = self._number()
             row[TICK_NS] = int(self._tick_s * 1e9)
             row[TURNED] = self._tick
             row[ALARM] = -LENGTH

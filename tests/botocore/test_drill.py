@@ -5,6 +5,7 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 
 import resilience
+import resilience.botocore
 from tests.drilling.drills import armed
 
 
@@ -113,6 +114,22 @@ def test_a_delay_meets_the_read_timeout(
 
     assert reached(caught.value) == ["maybe"]
     assert wire.count == executed
+
+
+def test_a_delay_meets_the_attempt_timeout(session, wire, monkeypatch):
+    """A policy's limit ends an attempt that waits in a fault, as any other."""
+    policy = {"version": 1, "aws": {"all": {"attempt_timeout": "50ms", "retry": "off"}}}
+    with (
+        armed(monkeypatch, line("delay, delay: 30s")),
+        resilience.PolicyEngine.from_dict(policy) as engine,
+    ):
+        resilience.botocore.register(session, engine)
+        client = session.client("s3", endpoint_url=wire.url)
+        with pytest.raises(exceptions.ReadTimeoutError):
+            head(client)
+        client.close()
+
+    assert wire.count == 0
 
 
 def test_a_delay_within_the_timeout(connect, make_engine, wire, monkeypatch):

@@ -110,7 +110,7 @@ def test_case(name, wire, connect, make_engine, clock):
         ok = False
 
     (scope,) = engine._scopes
-    (budget,) = scope.budgets.values()
+    (budget,) = scope.budgets
     assert (case.ok, case.attempts) == (ok, wire.count)
     assert list(case.waits) == pytest.approx(clock.slept)
     assert case.left == budget._left

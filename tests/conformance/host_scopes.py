@@ -126,7 +126,7 @@ def many(state: str, kind: str) -> dict[str, float]:
 def day(hours: int) -> list[tuple[int, float, float]]:
     """Live through a day; after each hour, resident and traced megabytes."""
     clock, draw = VirtualClock(), random.Random(1)
-    engines = [made(clock, state, KEPT, "p95") for state in ("process", "host")]
+    engines = [made(clock, state, KEPT, "on") for state in ("process", "host")]
     found = []
     tracemalloc.start()
     for hour in range(1, hours + 1):

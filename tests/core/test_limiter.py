@@ -67,15 +67,18 @@ def test_a_place_is_a_lease():
     assert made.in_flight == 1
 
 
-def test_a_lease_ends_under_a_queue_too():
-    """Places that nobody gives back go to who waits, once somebody looks."""
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_lease_ends_under_a_queue_too(lost):
+    """Places that nobody gives back go to who waits first, then to who comes."""
     made = limiter()
-    fill(made)
+    for number in range(2):
+        made.take(0.0 if number < lost else 5.0)
     early = stand(made, LEASE_S - 0.5)
     late = stand(made, LEASE_S)
 
-    assert [early.place > 0, late.place > 0] == [True, False]
+    assert [early.place > 0, late.place > 0] == [True, lost == 2]
     assert early.heard == [early.place]
+    assert made.waiting == 2 - lost
 
 
 def test_a_fork_forgets_the_parents_calls():

@@ -7,7 +7,7 @@ import pytest
 
 from resilience.core.target import Target
 from resilience.drilling import VARIABLE, armed, live_drill, marks
-from resilience.drilling.seam import Seam, hits
+from resilience.drilling.seam import Seam, answered, hits
 from tests.drilling.drills import HEAD, Clock, drill, fault, seam
 
 
@@ -67,6 +67,18 @@ def test_a_share_of_the_attempts():
 
     assert drawn == again
     assert 0.22 < sum(drawn) / 2000 < 0.28
+
+
+def test_each_process_draws_by_itself():
+    """After a fork the child hits other calls than its parent, as many of them."""
+    line = "kind: lost, ratio: 0.25, lasts: 10s, methods: [shop.Cart/Get]"
+    parent, child = seam(line), seam(line)
+    child.renew()
+    drawn = [parent.pick(grpc_target()) is not None for _ in range(500)]
+    others = [child.pick(grpc_target()) is not None for _ in range(500)]
+
+    assert drawn != others
+    assert 80 < sum(others) < 170
 
 
 def test_the_end_is_for_good():
@@ -156,15 +168,26 @@ def test_calls_are_counted_by_their_marks():
     assert made.mark(grpc_target(), "none", None) is None
     made.pick(grpc_target())
     made.pick(grpc_target(method="Put"))
+    answered(grpc_target())
+    answered(grpc_target(method="Put"))  # a call inside it: no execution of its own
     marks.current.reset(token)
+    answered(grpc_target())
     made.ended(mark, "OK")
+    (one,) = seen
 
-    assert [(s.attempts, s.injected, s.limit_s) for s in seen] == [(2, ("lost",), 2.0)]
+    assert (one.attempts, one.answered) == (2, 1)
+    assert (one.injected, one.limit_s) == (("lost",), 2.0)
 
 
-def test_no_variable_no_drill(monkeypatch):
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_variable_no_drill(value, monkeypatch, tmp_path):
     """Without the environment variable there is no drill, whatever files there are."""
+    for name in ("drill.yaml", "resilience-drill.yaml"):
+        (tmp_path / name).write_text(f"{HEAD}faults:\n  - {{{GET}}}\n")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(VARIABLE, raising=False)
+    if value is not None:
+        monkeypatch.setenv(VARIABLE, value)
 
     assert live_drill() is None
 

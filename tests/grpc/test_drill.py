@@ -266,3 +266,28 @@ def test_without_the_variable_there_is_no_seam(server, engine):
         assert (
             type(hook) is sys.modules["resilience.grpc.interceptor"].ClientInterceptor
         )
+
+
+HEDGED = """
+version: 1
+name: test
+grpc:
+  methods:
+    shop.Cart/Get:
+      idempotency: safe
+      hedging: {hedging_delay: 5ms, max_extra_load: 1.0}
+"""
+
+
+def test_a_hedge_overtakes_a_delay(server, make_engine, monkeypatch):
+    """A hedge meets faults of its own, and the call that it overtakes is cancelled."""
+    line = "kind: delay, delay: 30s, ratio: 0.5, lasts: 60s, targets: [cart]"
+    with armed(monkeypatch, line) as drill:  # the seed hits the first attempt only
+        channel = dial_channel(server.address, make_engine(HEDGED))
+
+        assert call("blocking", channel, GET) == b"x"
+        channel.close()
+    seen = drill.calls.one()
+
+    assert (seen.attempts, seen.injected) == (2, ("delay",))
+    assert len(server.seen) == 1

@@ -60,7 +60,7 @@ def test_what_was_tried_above_travels():
         ("x-resilience-previous-attempts", "2"),
         ("x-resilience-criticality", "sheddable"),
     ) == made
-    assert is_marked(facts, "critical")
+    assert is_marked(facts)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_criticality_travels_when_it_is_not_the_default(ambient, policy, sent):
     made = for_attempt((), 1, "k", None, carried(facts, policy))
 
     assert [sent] * (sent is not None) == values(made, "x-resilience-criticality")
-    assert (sent is not None) == is_marked(facts, policy)
+    assert (ambient not in (None, "critical")) == is_marked(facts)
 
 
 def test_level_and_mark_travel_on():
-    """What a trusted caller sent of both is told to those below, and cut to 4 digits."""
+    """What a trusted caller sent of both is told to those below, in 4 digits."""
     facts = Facts(level=0.99999, passes_level=True, is_probe=True)
 
     first = for_attempt((), 1, "k", None, carried(facts))
@@ -92,8 +92,8 @@ def test_level_and_mark_travel_on():
     assert (("x-resilience-level", "0.9999"), ("x-resilience-probe", "1")) == first
     assert ["0.9999"] == values(repeat, "x-resilience-level")
     assert [] == values(repeat, "x-resilience-probe")
-    assert is_marked(facts, "critical")
-    assert not is_marked(Facts(level=0.5), "critical")
+    assert is_marked(facts)
+    assert not is_marked(Facts(level=0.5))
 
 
 def test_a_plain_call_carries_nothing():
@@ -101,7 +101,7 @@ def test_a_plain_call_carries_nothing():
     given = [("a", "1")]
 
     assert for_attempt(given, 1, "k", None, carried(NO_FACTS)) is given
-    assert not is_marked(NO_FACTS, "critical")
+    assert not is_marked(NO_FACTS)
 
 
 @pytest.mark.parametrize(

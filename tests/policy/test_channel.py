@@ -190,8 +190,8 @@ def test_outlier_detection():
     tuned = channel({"outlier_detection": {"failure_ratio": 0.5}}).outliers
 
     assert policy.built_in().channel_for("cart").outliers is None
-    assert (1.0, 0.2, 50, 3, 30.0, 0.1) == astuple(switched)
-    assert (1.0, 0.5, 50, 3, 30.0, 0.1) == astuple(tuned)
+    assert (1.0, 0.3, 20, 3, 30.0, 0.1) == astuple(switched)
+    assert (1.0, 0.5, 20, 3, 30.0, 0.1) == astuple(tuned)
 
 
 def test_outlier_detection_needs_round_robin():

@@ -97,6 +97,30 @@ def test_the_reserve_of_retries_is_the_host_s(engine, resilience_clock):
     assert balances == [15, 15]  # 10, and a fifth of each of 28 calls
 
 
+def test_a_retry_of_one_is_taken_from_all(engine, resilience_clock):
+    """What one process spends on retries its peers cannot spend, a second later."""
+
+    def fail(_):
+        raise ConnectionError
+
+    one, other = engine(kind="classic"), engine(kind="classic")
+    for _ in range(20):
+        for each in (one, other):
+            call(each)
+        resilience_clock.advance(0.1)
+    resilience_clock.advance(1.0)
+    for each in (one, other):
+        call(each)
+    resilience_clock.advance(0.1)
+    before = other.snapshot()["scopes"][0]["retry_budget"][0]
+    with pytest.raises(ConnectionError):
+        one.call("app:rates/quote", fail, idempotency="safe")
+    resilience_clock.advance(1.1)
+    after = other.snapshot()["scopes"][0]["retry_budget"][0]
+
+    assert (before, after) == (18, 16)  # 10 and a fifth of 42 calls; two retries
+
+
 def test_what_is_wrong_is_said_once(engine, folder, monkeypatch, resilience_clock):
     """Without a place for the file calls go on, and one notice says why."""
     monkeypatch.setenv("RESILIENCE_STATE_DIR", str(folder / "missing"))
@@ -141,7 +165,7 @@ def test_a_reload_changes_who_shares(folder, tmp_path, resilience_clock):
 
 def _rows(engine):
     (scope,) = engine._scopes
-    (breaker,) = scope.breakers.values()
+    (breaker,) = scope.breakers
     return breaker._rows
 
 

@@ -25,10 +25,10 @@ def install(guard: Any, http: Any, seam: Seam) -> None:
     bare = guard.acall
 
     async def acall(
-        name: str, params: Mapping[str, Any], make: Any, flown: Any = None
+        name: str, params: Mapping[str, Any], *more: Any, **named: Any
     ) -> Any:
         with Marked(guard, seam, name, params):
-            return await bare(name, params, make, flown)
+            return await bare(name, params, *more, **named)
 
     vars(guard)["acall"] = acall
 

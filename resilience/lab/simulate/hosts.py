@@ -7,11 +7,6 @@ is free here, and what is read is whole.
 import math
 from collections.abc import Callable, Sequence
 
-from resilience.core.adaptive import (
-    LONGEST_TICK_S,
-    SHORTEST_TICK_S,
-    TICKS_PER_TIMEOUT,
-)
 from resilience.core.target import Target
 from resilience.core.ticks import (
     CLASSES,
@@ -21,6 +16,7 @@ from resilience.core.ticks import (
     Rows,
     Sums,
     make_cells,
+    tick_s_of,
     total_of,
 )
 from resilience.policy import PolicyTable
@@ -147,4 +143,4 @@ def tick_of(table: PolicyTable, target: Target) -> float:
         target.protocol, target.name, target.service, target.method, table.mode
     )
     unit_s = 1.0 if found.breaker is None else found.breaker.unit_s
-    return min(max(unit_s / TICKS_PER_TIMEOUT, SHORTEST_TICK_S), LONGEST_TICK_S)
+    return tick_s_of(unit_s)

@@ -98,9 +98,8 @@ class Flight:
         client = self.client
         for command in step.commands:
             if type(command) is StartAttempt:
-                attempt = Attempt(self, command.number)
-                if command.timeout_s is not None:
-                    attempt.ends_at = now + less_reserve(command.timeout_s)
+                ends_at = _end_below(command.timeout_s, now)
+                attempt = Attempt(self, command.number, ends_at)
                 self.attempts.append(attempt)
                 self.sent += 1
                 known = client.upstreams[self.shard].send(attempt, now)
@@ -125,26 +124,25 @@ class Flight:
                     shard=self.shard,
                 )
                 return
-        wake_at = step.wake_at
+        self._arm(step.wake_at, known)
+
+    def _arm(self, wake_at: float | None, known: float) -> None:
+        """Have the call look at *wake_at*, or before that if it is woken."""
         # A reply that is known to come first needs no timer: most calls have none.
         if wake_at is None or wake_at == self.wake_at or 0 <= known <= wake_at:
             return
-        self.wake_at = wake_at
-        wake = Wake()
-        wake.flight = self
-        wake.due = wake_at
-        client.timeline.at(wake_at, wake, WOKEN)
+        self._wake(wake_at)
         waiter = self.call.waiter
-        if waiter is not None:
-            waiter.watch(self._look)
+        if waiter is not None:  # it has its place, or will have none: look at once
+            waiter.watch(lambda: self._wake(self.client.timeline.seconds()))
 
-    def _look(self) -> None:
-        """It has its place now, or will have none."""
-        timeline = self.client.timeline
+    def _wake(self, due: float) -> None:
+        """Have the call look at *due*, and not at the moment before that."""
+        self.wake_at = due
         wake = Wake()
         wake.flight = self
-        wake.due = self.wake_at = timeline.seconds()
-        timeline.at(wake.due, wake, WOKEN)
+        wake.due = due
+        self.client.timeline.at(due, wake, WOKEN)
 
     @property
     def deadline_at(self) -> float | None:
@@ -185,6 +183,11 @@ class Flight:
         now = self.client.timeline.seconds()
         done = AttemptDone(attempt.number, OUTCOMES[attempt.code])
         self.follow(self.call.advance(done, now), now)
+
+
+def _end_below(timeout_s: float | None, now: float) -> float | None:
+    """The deadline of calls that are made to answer an attempt."""
+    return None if timeout_s is None else now + less_reserve(timeout_s)
 
 
 def _woken(wake: Wake) -> None:

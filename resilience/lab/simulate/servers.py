@@ -70,14 +70,16 @@ class Attempt(Moment):
         "number",
     )
 
-    def __init__(self, flight: Waiting, number: int) -> None:
+    def __init__(
+        self, flight: Waiting, number: int, ends_at: float | None = None
+    ) -> None:
         self.flight = flight
         self.number = number
         self.is_gone = False
         """The client waits for it no more."""
         self.is_answered = False
         """Its reply came before that."""
-        self.ends_at: float | None = None
+        self.ends_at = ends_at
         """Its deadline, as those who serve it see it; None: it tells of none."""
         self.code = OK
         self.generation = 0

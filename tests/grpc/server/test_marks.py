@@ -40,10 +40,8 @@ class Row:
         self.answer = lambda _: b"r"
         last = serve(uu=self._last)
         self.to_last = self._protected(last, self.middle)
-        self.relay = relay or (lambda request, _: self.to_last(request))
-        self.behind = serve(
-            server_interceptor(trusted=trusted), uu=lambda r, c: self.relay(r, c)
-        )
+        relay = relay or (lambda request, _: self.to_last(request))
+        self.behind = serve(server_interceptor(trusted=trusted), uu=relay)
         self.call = self._protected(self.behind, self.edge)
 
     def _last(self, request, context):
@@ -58,9 +56,15 @@ class Row:
         return channel.unary_unary(PATH)
 
     def open(self, engine):
-        """Let *engine*'s breaker for the next hop pass one call in a hundred."""
+        """Open *engine*'s breaker for the next hop."""
         self.breaker(engine).admit(engine.now(), lambda: 0.5)  # it knows the time
         engine.breaker(SCOPE).open()
+
+    def open_until_now(self, engine, clock):
+        """The same, so long ago that it lets a probe through."""
+        self.open(engine)
+        refused = self.breaker(engine).admit(engine.now(), lambda: 0.0)
+        clock.advance(refused.retry_at - engine.now() + 0.001)
 
     def breaker(self, engine):
         target = resilience.grpc.route.target_of("next", PATH)
@@ -108,7 +112,7 @@ def row(serve, make):
 
 
 def trailing(error):
-    return {key: value for key, value in error.trailing_metadata() or ()}
+    return dict(error.trailing_metadata() or ())
 
 
 def test_healthy_calls_carry_nothing(row):
@@ -120,20 +124,20 @@ def test_healthy_calls_carry_nothing(row):
     assert [{}] == made.sent
 
 
-def test_a_probe_is_told_to_every_layer(row):
+def test_a_probe_is_told_to_every_layer(row, clock):
     """What an open breaker lets through carries level and mark, all the way down."""
     made = row()
-    made.open(made.edge)
+    made.open_until_now(made.edge, clock)
 
     made.call(b"x")
 
     assert [{LEVEL: "0.9999", PROBE: "1"}] == made.sent
 
 
-def test_who_is_not_trusted_tells_nothing(row):
+def test_who_is_not_trusted_tells_nothing(row, clock):
     """Levels and marks of a stranger go no further, and let nothing through."""
     made = row(trusted=None)
-    made.open(made.edge)
+    made.open_until_now(made.edge, clock)
 
     made.call(b"x")
 
@@ -214,7 +218,9 @@ def test_a_handlers_calls_share_one_level(row):
         with ThreadPoolExecutor(1) as pool:
             work = resilience.propagate(made.to_last)
             pool.submit(work, request).result()
-        thread = threading.Thread(target=resilience.propagate(made.to_last), args=(b"",))
+        thread = threading.Thread(
+            target=resilience.propagate(made.to_last), args=(b"",)
+        )
         thread.start()
         thread.join()
         made.middle.call("app:a/b", lambda _: made.to_last(request))
@@ -236,7 +242,7 @@ def test_a_handlers_calls_share_one_level(row):
 def test_a_retry_keeps_the_level(row):
     """The second attempt of a call is as dear as the first."""
     made = row()
-    made.open(made.edge)
+    made.open_until_now(made.edge, clock)
 
     def fail_once(context):
         if len(made.sent) < 2:
@@ -342,11 +348,11 @@ def test_levels_are_told_while_layers_below_shed(row, clock):
     ],
     ids=["observe", "bypass", "breaker observes", "breaker off"],
 )
-def test_who_only_watches_tells_nothing(row, text):
+def test_who_only_watches_tells_nothing(row, clock, text):
     """Nothing is on the wire that a bare client would not send."""
     made = row(text=text)
     if made.breaker(made.edge):
-        made.open(made.edge)
+        made.open_until_now(made.edge, clock)
 
     made.call(b"x")
 
@@ -362,12 +368,12 @@ def test_a_layer_without_a_breaker_passes_marks_on(row):
     assert [{LEVEL: "0.2500", PROBE: "1"}] == made.sent
 
 
-def test_grpcios_own_hooks_tell_as_much(row):
+def test_grpcios_own_hooks_tell_as_much(row, clock):
     """Clients that can only use interceptors take part."""
     made = row()
     hook = resilience.grpc.client_interceptor(made.edge, target="next")
     channel = grpc.intercept_channel(made.behind.channel, hook)
-    made.open(made.edge)
+    made.open_until_now(made.edge, clock)
 
     channel.unary_unary(PATH)(b"x")
 

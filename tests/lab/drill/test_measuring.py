@@ -58,6 +58,13 @@ def test_recovery(bad_until, recovery):
     assert found["recovery_s"] == recovery
 
 
+def test_each_window_is_judged_by_itself():
+    """A window below 99 % is none that is recovered, however good the others are."""
+    found = figures(every(0.01, 10, bad=lambda at: at == 6.2))
+
+    assert found["recovery_s"] == 1.3
+
+
 @pytest.mark.parametrize(("slow_until", "recovery"), [(5, 0.0), (6, 1.0), (10, None)])
 def test_latency_recovery(slow_until, recovery):
     """Latency is back when windows are as fast as the baseline's were."""

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from resilience import policy
@@ -16,7 +16,13 @@ from tests.lab.replay.recordings import START_S, World
 
 
 MANY = settings(
-    derandomize=True, max_examples=100, deadline=None, database=None, print_blob=True
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    # The phase that explains traces every line: it takes ten times as long.
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
 )
 
 OTHER = Target(protocol="grpc", name="cart", service="shop.Cart", method="GetCart")
@@ -125,7 +131,7 @@ def apart(reply, index, number):
 
 
 @MANY
-@given(policies, st.lists(visits, min_size=1, max_size=16), st.integers(0, 9))
+@given(policies, st.lists(visits, min_size=1, max_size=12), st.integers(0, 9))
 def test_nothing_differs(made, visited, seed):
     """Same decisions, same moments, same breakers; all of it known."""
     text = yaml.safe_dump(made)
@@ -145,3 +151,55 @@ def test_nothing_differs(made, visited, seed):
     assert found.breakers == found.contents.breakers
     assert found.attempts["assumed"] == found.attempts["unknown"] == 0
     assert found.contents.calls == len(visited)
+
+
+LATE = """
+version: 1
+name: late
+all:
+  attempt_timeout: 300ms
+  breaker: off
+  retry: {max_attempts: 4, initial_backoff: 100ms}
+"""
+
+
+def test_timers_that_fired_late(tmp_path):
+    """A busy process wakes late: what it did is played at the moment it did it."""
+    world = World(LATE, tmp_path / "records.jsonl")
+    at = world.loop.at
+    world.loop.at = lambda when, fn: at(when + 0.02, fn)
+    for index in range(5):
+        world.call(index * 0.37, None, Outcome("UNAVAILABLE", "transport", "no"), OK)
+    found = replay([world.record()], policy.load([("old.yaml", LATE)]))
+
+    assert found.recorded.retries == 10
+    assert found.recorded.as_dict() == found.replayed.as_dict()
+    assert found.attempts["assumed"] == 0
+
+
+WAITING = """
+version: 1
+name: waiting
+all:
+  retry: off
+  breaker:
+    kind: classic
+    min_calls: 4
+    failure_ratio: 0.5
+    open_for: 200ms
+    when_open: wait
+"""
+
+
+def test_calls_that_stand_in_line(tmp_path):
+    """Who waits for an open breaker wakes in vain at the same moments again."""
+    world = World(WAITING, tmp_path / "records.jsonl")
+    refused = Outcome("UNAVAILABLE", "transport", "no")
+    for index in range(40):
+        answer = refused if index < 12 else OK
+        world.call(index * 0.031, (answer, 0.017), facts=NO_FACTS._replace(timeout_s=5))
+    found = replay([world.record()], policy.load([("old.yaml", WAITING)]))
+
+    assert found.recorded.wait_s > 1
+    assert found.recorded.as_dict() == found.replayed.as_dict()
+    assert found.breakers == found.contents.breakers

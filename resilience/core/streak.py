@@ -1,0 +1,79 @@
+"""Bad results in a row, and what must be seen before more load may be added.
+
+A retry helps a call whose attempt was unlucky, and harms a server that cannot keep up.
+The two look alike to a process that makes few calls; a sign of life tells them apart.
+"""
+
+from .ticks import OFFERED, OK, Rows, place_of, total_of
+
+
+QUIET_UNITS = 3
+"""Attempt timeouts in which others ask, or a sign of life cannot be expected."""
+
+
+class Streak:
+    """Bad results of one process, in one scope. Its owner locks.
+
+    Args:
+        furthest: ticks after which a bad result is forgotten.
+        per_unit: ticks in an attempt timeout.
+    """
+
+    __slots__ = ("_furthest", "_per_unit", "_was_slow", "length", "newest")
+
+    def __init__(self, furthest: int, per_unit: int) -> None:
+        self._furthest = furthest
+        self._per_unit = per_unit
+        self.length = 0
+        """Bad results without an answer to this process in between."""
+        self.newest = -1
+        """The tick of the newest one; -1: none yet."""
+        self._was_slow = False
+
+    def add(self, rows: Rows, tick: int, *, is_slow: bool) -> None:
+        """Count a bad result in *tick*; *is_slow*: time ran out, nobody said no."""
+        if tick - self.newest > self._furthest or any(
+            total_of((rows.own,), seen).ok for seen in range(self.newest + 1, tick + 1)
+        ):
+            self.length = 0
+        self.length += 1
+        self.newest = tick
+        self._was_slow = is_slow
+
+    def allows_more(self, rows: Rows, tick: int) -> bool:
+        """May a retry or a hedge be sent in *tick*?
+
+        After a bad result somebody of this host must have been answered. The first
+        retry needs no such sign where the failure came quickly, or where nobody else
+        asked of late and none can be expected.
+        """
+        if not self.length or tick - self.newest > self._furthest:
+            return True
+        is_first = self.length == 1
+        if is_first and not (self._was_slow and self._others_asked(rows, tick)):
+            return True
+        return self._shows_life(rows, tick)
+
+    def _shows_life(self, rows: Rows, tick: int) -> bool:
+        """Was anybody of this host answered within the last attempt timeout?"""
+        own = rows.own
+        if own[place_of(own, tick) + OK]:
+            return True
+        settled = tick - 1 - rows.lag
+        return any(
+            total_of((own,), seen).ok or (seen <= settled and rows.total(seen).ok)
+            for seen in range(tick - 1, max(-1, settled - self._per_unit), -1)
+        )
+
+    def _others_asked(self, rows: Rows, tick: int) -> bool:
+        """Were calls offered beside the one that failed?"""
+        own = rows.own
+        offered = own[place_of(own, tick) + OFFERED]
+        settled = tick - 1 - rows.lag
+        oldest = max(0, tick - QUIET_UNITS * self._per_unit)
+        for seen in range(tick - 1, oldest - 1, -1):
+            if offered > 1:
+                break
+            sums = rows.total(seen) if seen <= settled else total_of((own,), seen)
+            offered += sums.offered
+        return offered > 1
