@@ -74,6 +74,10 @@ conformance: .stamps/conformance ## the first law; other projects' own tests wit
 	$(LOWEST)/python tests/conformance/grpc_suite.py --workers $(WORKERS)
 	$(BIN)/python tests/conformance/grpc_replays.py
 	$(BIN)/python tests/conformance/grpc_leaks.py
+	$(BIN)/python tests/conformance/host_kills.py
+	$(BIN)/python tests/conformance/host_scopes.py
+	$(BIN)/python tests/conformance/host_eight.py
+	$(BIN)/python tests/conformance/agreement.py
 
 coverage: .stamps/newest servers ## branch coverage of all tests
 	$(BIN)/coverage erase

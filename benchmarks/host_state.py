@@ -2,8 +2,10 @@
 
 Budget: 1 us beside `state: process`. The first table is one process, whose calls follow
 each other; the second is a process that is called every 20 ms, so that each fifth call
-begins a tick. Then eight processes call as fast as they can while one of them times
-each of its calls: what the engine itself takes there, at the median and far out.
+begins a tick: back to back as if it were so, then at that pace, where between two calls
+everybody's caches have gone cold. Then eight processes call as fast as they can while
+one of them times each of its calls: what the engine itself takes there, at the median
+and far out.
 """
 
 import multiprocessing
@@ -32,6 +34,8 @@ BUDGET_US = 1.0
 PROCESSES = 8
 TIMED_CALLS = 100_000
 SPARSE_CALLS = 500
+PACED_CALLS = 300
+TICK_S = 0.1
 TARGET = Target(protocol="app", name="rates", service="rates", method="quote")
 FACTS = Facts(declared="safe", timeout_s=10.0)
 POLICY = """
@@ -137,6 +141,40 @@ def sparse(state: str) -> float:
     return statistics.mean(sorted(took)[: -len(took) // 100]) * 1e6
 
 
+def paced() -> list[str]:
+    """What calls take where each engine is called every 20 ms, in turns.
+
+    Those that begin a tick are told apart.
+    """
+    engines = {state: made(state) for state in ("process", "host")}
+    bindings = {state: each.bind(TARGET) for state, each in engines.items()}
+    peers = idle_peers(PROCESSES - 1)
+    draw = random.Random(1).random
+    took: dict[tuple[str, bool], list[float]] = {}
+    ticks = dict.fromkeys(engines, -1)
+    for at in range(2 * PACED_CALLS):
+        state = ("process", "host")[at % 2]
+        time.sleep(0.01)
+        now = time.monotonic()
+        if at % 100 == 0:
+            for peer in peers:
+                peer.bind(TARGET).breaker.admit(now, draw)
+        started = time.perf_counter()
+        call = Call(bindings[state], FACTS, "c", draw)
+        call.advance(ARRIVED, now)
+        call.advance(AttemptDone(1, OK), now)
+        spent = time.perf_counter() - started
+        is_first, ticks[state] = int(now / TICK_S) != ticks[state], int(now / TICK_S)
+        took.setdefault((state, is_first), []).append(spent * 1e6)
+    for each in (*engines.values(), *peers):
+        each.close()
+    return [
+        f"  {state}: {statistics.median(took[state, False]):.1f} us,"
+        f" {statistics.median(took[state, True]):.1f} us where it begins a tick"
+        for state in engines
+    ]
+
+
 def spread(state: str) -> str:
     """Quantiles of the engine's own time among busy processes, wall and CPU."""
     engine = made(state)
@@ -188,6 +226,8 @@ def _report() -> str:
         ),
         "a call each 20 ms, 7 peers on the host: "
         + ", ".join(f"{state} {sparse(state):.2f} us" for state in ("process", "host")),
+        "at that pace, the median of a call:",
+        *paced(),
     ]
     with Crowd(PROCESSES - 1):
         lines += [spread(state) for state in ("process", "host")]

@@ -21,7 +21,6 @@ from resilience.control import BreakerControl, ControlFile, parse_mode, weaker
 from resilience.core.binding import Binding, bind
 from resilience.core.call import Call
 from resilience.core.draws import Draws
-from resilience.core.kinds import make_other
 from resilience.core.record import Mode, Notice, Record
 from resilience.core.scope import MakeRows, Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
@@ -245,9 +244,10 @@ class PolicyEngine:
         """A call that is about to arrive; one driver owns it."""
         call_id = (self._prefix, next(self._numbers))
         rng = Draws(self._random) if self.fanout.wants_draws else self._random
-        if binding.is_plain:
+        make = binding.make_call
+        if make is None:
             return Call(binding, facts, call_id, rng)
-        return make_other()(binding, facts, call_id, rng)
+        return make(binding, facts, call_id, rng)
 
     def emit(self, records: tuple[Record, ...]) -> None:
         """Hand records to the sinks; what a sink raises is counted, never passed on."""

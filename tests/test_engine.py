@@ -15,6 +15,7 @@ from resilience.testing import CollectingSink, Script
 
 QUOTE = Target(protocol="app", name="rates", service="rates", method="quote")
 BUDGET = "retry_budget: {ratio: 0.3}"
+CLASSIC = "breaker: {kind: classic}"
 BREAKER = "breaker: {min_calls: 2, kind: classic}"
 
 
@@ -31,7 +32,7 @@ def sink():
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "resilience.yaml"
-    path.write_text(policy("timeout: 9s"), encoding="utf-8")
+    path.write_text(policy("timeout: 9s", CLASSIC), encoding="utf-8")
     return path
 
 
@@ -141,7 +142,7 @@ def test_calls_in_flight_keep_their_policy(engine, file):
 def test_reload_keeps_state(engine, file):
     """A breaker that is open stays open over a reload that does not touch it."""
     state = trip(engine)
-    file.write_text(policy("timeout: 4s", BUDGET), encoding="utf-8")
+    file.write_text(policy("timeout: 4s", BUDGET, CLASSIC), encoding="utf-8")
     engine.reload()
 
     assert state == "open"

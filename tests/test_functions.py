@@ -252,7 +252,7 @@ def test_retries_are_not_multiplied(make, clock):
     script = Script([ConnectionRefusedError()] * 3, clock=clock)
 
     def outer(_):
-        return engine.call("app:rates/inner", script.run)
+        return engine.call("app:stock/inner", script.run)
 
     with pytest.raises(ConnectionRefusedError):
         engine.call("app:rates/outer", outer, idempotency="safe")

@@ -47,7 +47,7 @@ _FORMAT = click.option(
 def cli() -> None:
     """Look at policies, and at the servers that they are for.
 
-    Only `doctor` calls anything, and `drill`, which does it on purpose.
+    Only `doctor` and `drill` call anything.
     """
 
 

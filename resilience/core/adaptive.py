@@ -158,13 +158,11 @@ class AdaptiveBreaker:
             return self._closed_permit
         with self._lock:
             if caller is None:
-                return self._admit_locked(now, rng, rng(), is_marked=False)
-            return self._admit_locked(
-                now, rng, caller.level, is_marked=caller.is_marked
-            )
+                return self._admit_locked(now, rng(), is_marked=False)
+            return self._admit_locked(now, caller.level, is_marked=caller.is_marked)
 
     def _admit_locked(
-        self, now: float, rng: Callable[[], float], level: float, *, is_marked: bool
+        self, now: float, level: float, *, is_marked: bool
     ) -> Permit | Refusal:
         state = self.state
         if state in _BY_HAND:
@@ -172,21 +170,19 @@ class AdaptiveBreaker:
                 return self._closed_permit
             self.rejected += 1
             return self._refusal(None)
-        fraction = self._admission.fraction
+        admission = self._admission
+        fraction = admission.fraction
         if fraction >= 1:
             return self._closed_permit
-        rises_at = self._cut_tick * self._tick_s
-        rises_at += self._admission.pause * self._unit_s
-        is_open = self._admission.is_open
-        if not is_marked and (
-            (is_open and now < rises_at)
-            or not self._levels.is_among_top(level, fraction)
-        ):
+        needed = self._levels.needed(level)
+        age = (now - self._cut_tick * self._tick_s) / self._unit_s
+        if not is_marked and (needed > fraction or admission.passes_nothing(age)):
             self.rejected += 1
-            return self._refusal(max(now + self._tick_s * (1 + rng()), rises_at))
+            more_s = (admission.reaches(needed, age) - age) * self._unit_s
+            return self._refusal(now + max(self._tick_s, more_s))
         own, place = self._at
         own[place + SENT] += 1
-        if not (is_marked or is_open):
+        if not (is_marked or admission.is_open):
             return self._closed_permit
         self.probes += 1
         return Permit(self.generation, self.probes)

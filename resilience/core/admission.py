@@ -171,10 +171,25 @@ class Admission:
         self._pause = 0.0
         self._rate = self.rule.usual_rate
 
+    def passes_nothing(self, age: float) -> bool:
+        """Is it open and pausing, *age* after the cut?"""
+        return self.is_open and age < self._pause
+
+    def reaches(self, fraction: float, age: float) -> float:
+        """The age at which silence alone will have raised it to *fraction*.
+
+        Args:
+            fraction: what is waited for.
+            age: attempt timeouts since the cut, by now.
+        """
+        faster = self.rule.climb_acceleration
+        more = math.log(max(1.0, fraction / self.fraction)) / self._pace
+        steepness = faster ** max(age, self._pause) + more * math.log(faster)
+        return math.log(steepness, faster)
+
     @property
-    def pause(self) -> float:
-        """How long after the cut silence raises nothing."""
-        return self._pause
+    def _pace(self) -> float:
+        return self.rule.scaled(self.rule.climb, self.rule.climb_power, self._rate)
 
     def judge(self, seen: Evidence, rate: float, span: float) -> bool:
         """Judge one tick more; True: it was cut.
@@ -208,7 +223,9 @@ class Admission:
         rule, long = self.rule, seen.long()
         accepted = rule.headroom * long.ok / max(1, long.offered)
         fraction = max(rule.floor, min(self.fraction, accepted))
-        if self.fraction >= 1 and fraction >= rule.shallow:
+        # One call's own attempts are one opinion.
+        is_doubtful = fraction >= rule.shallow or long.offered < rule.least_bad
+        if self.fraction >= 1 and is_doubtful:
             return False
         self.shut(fraction, rate, seen.draw())
         return True
@@ -241,9 +258,8 @@ class Admission:
             self._growth = min(rule.most_growth, growth)
             self._times(1 + self._growth)
         elif age >= self._pause:
-            pace = rule.scaled(rule.climb, rule.climb_power, self._rate)
-            pace *= rule.climb_acceleration ** min(age, _FURTHEST_AGE)
-            self._times(math.exp(pace * span))
+            steepness = rule.climb_acceleration ** min(age, _FURTHEST_AGE)
+            self._times(math.exp(self._pace * steepness * span))
 
     def _times(self, factor: float) -> None:
         self.fraction = min(1.0, self.fraction * factor)

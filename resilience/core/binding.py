@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .breaker import Breaker
 from .budget import RetryBudget
 from .hedging import Hedging
+from .kinds import MakeCall, make_other
 from .limiter import Limiter
 from .policy import (
     BreakerPolicy,
@@ -49,8 +50,8 @@ class Binding:
     limiter: Limiter | None = None
     limiter_acts: bool = False
     """False: who would have waited or been refused is recorded only."""
-    is_plain: bool = True
-    """Do its calls need nothing but a plain `Call`?"""
+    make_call: MakeCall | None = None
+    """Makes its calls; None: they are plain `Call`s."""
 
 
 def bind(
@@ -87,5 +88,5 @@ def bind(
         hedging_acts=acts(hedging),
         limiter=None if limiter is None else scope.limiter(limiter),
         limiter_acts=acts(limiter),
-        is_plain=hedging is None and limiter is None,
+        make_call=None if hedging is None and limiter is None else make_other(),
     )

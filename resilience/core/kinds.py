@@ -1,11 +1,9 @@
 """Which kind of call a binding needs, beside the plain one, imported when it does.
 
-Most processes hedge and limit nothing; those that do must not look an import up with
-each call.
+Most processes hedge and limit nothing, and do without what that takes.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING
 
 
@@ -14,13 +12,13 @@ if TYPE_CHECKING:
     from .call import Call
     from .target import Facts
 
-    MakeCall = Callable[
-        [Binding, Facts, str | tuple[str, int], Callable[[], float]], Call
-    ]
+MakeCall = Callable[
+    ["Binding", "Facts", "str | tuple[str, int]", Callable[[], float]], "Call"
+]
+"""Makes a call from its binding, facts, id, and source of uniform numbers."""
 
 
-@cache
-def make_other() -> "MakeCall":
+def make_other() -> MakeCall:
     """The function that makes calls of bindings that are not plain."""
     from .limited import new_call
 

@@ -43,12 +43,12 @@ class Levels:
             for cell in range(MIX, MIX + CLASSES):
                 own[cell] //= 2
 
-    def is_among_top(self, level: float, fraction: float) -> bool:
-        """Is *level* in the top *fraction* of what is offered?"""
+    def needed(self, level: float) -> float:
+        """The admitted fraction, 0.0 to 1.0, from which *level* passes."""
         mix = self._rows.mix()
         total = sum(mix)
         rank, inside = divmod(level * CLASSES, 1)
         if total < ENOUGH:
-            return inside >= 1 - fraction
+            return 1 - inside
         at = int(rank)
-        return sum(mix[at + 1 :]) + mix[at] * (1 - inside) <= fraction * total
+        return (sum(mix[at + 1 :]) + mix[at] * (1 - inside)) / total

@@ -7,7 +7,7 @@ to who waits before they go to who comes. How large the limit is, is decided by
 """
 
 import threading
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from .limiter_loss import LossLimit, Shown
 from .limiter_queue import Place, Queue, Waiter
@@ -18,25 +18,6 @@ from .policy import LimiterPolicy
 LEASE_S = 30.0
 """An attempt that is under way for longer is not counted any more: it is lost, or asks
 for so little that others may pass."""
-
-
-class Limit(Protocol):
-    """A limit that moves. Under the limiter's lock."""
-
-    limit: int
-    cuts: int
-
-    def add(
-        self, shown: Shown, since: float, elapsed_s: float, in_flight: int, now: float
-    ) -> None:
-        """An attempt ended; see `LossLimit.add`."""
-        ...
-
-    def answered(
-        self, since: float, elapsed_s: float, in_flight: int, now: float
-    ) -> None:
-        """An attempt was answered; see `LossLimit.answered`."""
-        ...
 
 
 class Full(NamedTuple):
@@ -61,7 +42,7 @@ def shown_by(outcome: Outcome) -> Shown:
     return "nothing"
 
 
-def make_limit(policy: LimiterPolicy) -> Limit:
+def make_limit(policy: LimiterPolicy) -> LossLimit:
     """The limit of that kind."""
     if policy.kind == "latency":
         from .limiter_latency import LatencyLimit  # few choose it
@@ -228,7 +209,16 @@ class Limiter:
             if since is None:
                 self.late += 1
                 return
-            self._limit.answered(since, elapsed_s, in_flight, now)
+            limit = self._limit
+            if (
+                now < limit.quick_until
+                and since >= limit.fence
+                and in_flight <= limit.peak
+            ):
+                limit.answers += 1
+                limit.answered_s += elapsed_s
+            else:
+                limit.answered(since, elapsed_s, in_flight, now)
             if not self._queue.length:
                 return
             woken = self._serve_locked(now)

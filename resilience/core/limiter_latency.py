@@ -72,6 +72,7 @@ class LatencyLimit(LossLimit):
 
     def _begin(self, now: float) -> None:
         super()._begin(now)
+        self.quick_until = float("-inf")  # each answer is a sample, too
         self._samples.clear()
         self._stride, self._skipped = 1, 0
 
@@ -80,7 +81,7 @@ class LatencyLimit(LossLimit):
     ) -> None:
         """An attempt was answered: only those show a latency."""
         self._skipped += 1
-        if self._skipped >= self._stride and since >= self._fence:
+        if self._skipped >= self._stride and since >= self.fence:
             self._skipped = 0
             samples = self._samples
             samples.append(elapsed_s)
@@ -95,7 +96,7 @@ class LatencyLimit(LossLimit):
         elif self._samples:
             ordered = sorted(self._samples)
             rank = min(len(ordered) - 1, int(QUANTILE * len(ordered)))
-            self.turn(ordered[rank], self._peak, now)
+            self.turn(ordered[rank], self.peak, now)
 
     def turn(self, latency_s: float, in_flight: int, now: float) -> None:
         """A window's answers took *latency_s*, and *in_flight* attempts were most."""

@@ -37,21 +37,22 @@ class LossLimit:
     """One limit and the results since it was judged last. Under the limiter's lock."""
 
     __slots__ = (
-        "_answered",
-        "_answered_s",
         "_began",
         "_dropped",
-        "_fence",
         "_grow_at",
         "_hold_s",
         "_is_trial",
         "_least",
         "_level",
         "_most",
-        "_peak",
-        "_until",
+        "answered_s",
+        "answers",
         "cuts",
+        "fence",
         "limit",
+        "peak",
+        "quick_until",
+        "until",
     )
 
     def __init__(self, policy: LimiterPolicy) -> None:
@@ -59,19 +60,22 @@ class LossLimit:
         self._level: float = float(policy.initial_limit)
         self.limit = policy.initial_limit
         """Attempts that may be in flight."""
+        # Until `quick_until` whoever holds the lock may count an answer to an attempt
+        # that was sent after `fence` in `answers` and `answered_s`, if no more than
+        # `peak` were in flight: that is all that `answered` would do.
         self.cuts = 0
         """How often it was lowered for loss."""
-        self._fence = self._until = self._grow_at = float("-inf")
+        self.fence = self.until = self._grow_at = float("-inf")
         self._hold_s = 0.0
         self._is_trial = False
         """Was the newest change a step up that has not passed a window yet?"""
         self._begin(0.0)
 
     def _begin(self, now: float) -> None:
-        self._answered = self._dropped = self._peak = 0
-        self._answered_s = 0.0
+        self.answers = self._dropped = self.peak = 0
+        self.answered_s = 0.0
         self._began = now
-        self._until = now + WINDOW_S
+        self.quick_until = self.until = now + WINDOW_S
 
     def add(
         self, shown: Shown, since: float, elapsed_s: float, in_flight: int, now: float
@@ -88,29 +92,29 @@ class LossLimit:
         if shown == "answered":
             self.answered(since, elapsed_s, in_flight, now)
             return
-        self._peak = max(self._peak, in_flight)
-        if since >= self._fence and shown == "dropped":
+        self.peak = max(self.peak, in_flight)
+        if since >= self.fence and shown == "dropped":
             self._dropped += 1
             if self._is_trial and self._results >= ENOUGH and self._is_lossy:
                 self._take_back(now)
-        if now >= self._until:
+        if now >= self.until:
             self._turn(now)
 
     def answered(
         self, since: float, elapsed_s: float, in_flight: int, now: float
     ) -> None:
         """An attempt was answered: `add` for most of them."""
-        if in_flight > self._peak:  # noqa: PLR1730 - on every call
-            self._peak = in_flight
-        if since >= self._fence:
-            self._answered += 1
-            self._answered_s += elapsed_s
-        if now >= self._until:
+        if in_flight > self.peak:  # noqa: PLR1730 - on every call
+            self.peak = in_flight
+        if since >= self.fence:
+            self.answers += 1
+            self.answered_s += elapsed_s
+        if now >= self.until:
             self._turn(now)
 
     @property
     def _results(self) -> int:
-        return self._answered + self._dropped
+        return self.answers + self._dropped
 
     @property
     def _is_lossy(self) -> bool:
@@ -135,7 +139,7 @@ class LossLimit:
         elif self._dropped <= CALM * self._results:
             if self._is_trial:
                 self._is_trial, self._hold_s = False, 0.0
-            if now >= self._grow_at and 2 * self._peak >= self.limit < self._most:
+            if now >= self._grow_at and 2 * self.peak >= self.limit < self._most:
                 self._is_trial = True
                 self._set(self._level + 1, now)
 
@@ -150,17 +154,17 @@ class LossLimit:
     def _cut(self, now: float) -> None:
         """Leave what was answered, of what was in flight."""
         self.cuts += 1
-        used = min(self._level, float(self._peak))
+        used = min(self._level, float(self.peak))
         in_answers = 0.0
-        if self._answered:
+        if self.answers:
             # The first answer took its time, too, before there was any.
-            lasted_s = now - self._began - self._answered_s / self._answered
-            in_answers = self._answered_s / max(lasted_s, WINDOW_S / 2)
+            lasted_s = now - self._began - self.answered_s / self.answers
+            in_answers = self.answered_s / max(lasted_s, WINDOW_S / 2)
         self._set(max(LEAST_LEFT * used, min(MOST_LEFT * used, in_answers)), now)
 
     def _set(self, level: float, now: float) -> None:
         level = min(float(self._most), max(float(self._least), level))
         if level != self._level:
             self._level, self.limit = level, int(level)
-            self._fence = now
+            self.fence = now
             self._begin(now)

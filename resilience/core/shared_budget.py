@@ -128,7 +128,7 @@ class SharedBudget:
 
 @functools.cache
 def _terms(policy: BudgetPolicy) -> tuple[int, int, float]:
-    """The price of a retry, the reserve, a slice's length: kept once for each policy."""
+    """The price of a retry, the reserve, a slice's length: once for each policy."""
     unit = int(SCALE / policy.ratio) if policy.ratio else SCALE
     return unit, int(policy.min_per_second * policy.ttl_s * unit), policy.ttl_s / SLICES
 

@@ -43,15 +43,17 @@ class Streak:
     def allows_more(self, rows: Rows, tick: int) -> bool:
         """May a retry or a hedge be sent in *tick*?
 
-        After a bad result somebody of this host must have been answered. The first
-        retry needs no such sign where the failure came quickly, or where nobody else
-        asked of late and none can be expected.
+        After a bad result somebody of this host must have been answered. Two need no
+        such sign: the first retry of a failure that came quickly, and a retry where
+        nobody else asked of late, so that no sign can be expected; but of attempts
+        whose time ran out one in a row is enough.
         """
         if not self.length or tick - self.newest > self._furthest:
             return True
-        is_first = self.length == 1
-        if is_first and not (self._was_slow and self._others_asked(rows, tick)):
-            return True
+        if self.length == 1 or not self._was_slow:
+            is_free = self.length == 1 and not self._was_slow
+            if is_free or not self._others_asked(rows, tick):
+                return True
         return self._shows_life(rows, tick)
 
     def _shows_life(self, rows: Rows, tick: int) -> bool:

@@ -56,16 +56,18 @@ def register(
     _gauge(meter, names.POLICY_INFO, read(lambda _: 1, is_info=True))
     _gauge(meter, names.POLICY_LOADED, read(lambda seen: seen["loaded_at"]))
     _gauge(meter, names.SCOPES, read(lambda seen: len(seen["scopes"])))
-    for counter, key in (
-        (names.SCOPES_EVICTED, "evicted_scopes"),
-        (names.SINK_FAILURES, "sink_failures"),
-    ):
-        meter.create_observable_counter(
-            counter.name,
-            [read(itemgetter(key))],
-            counter.unit,
-            counter.description,
-        )
+    _counter(meter, names.SCOPES_EVICTED, read(itemgetter("evicted_scopes")))
+    _counter(meter, names.SINK_FAILURES, read(itemgetter("sink_failures")))
+
+
+def _counter(
+    meter: "Meter",
+    metric: names.Metric,
+    observe: "Callable[[CallbackOptions], Iterable[Observation]]",
+) -> None:
+    meter.create_observable_counter(
+        metric.name, [observe], metric.unit, metric.description
+    )
 
 
 def _gauge(

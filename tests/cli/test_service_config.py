@@ -117,5 +117,5 @@ def test_help_names_what_calls():
     """The command line says which command calls a server."""
     result = CliRunner().invoke(cli, ["--help"])
 
-    assert "Only `doctor` calls anything." in result.stdout
+    assert "Only `doctor` and `drill` call anything." in result.stdout
     assert "doctor" in result.stdout.partition("Commands:")[2]

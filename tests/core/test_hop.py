@@ -27,8 +27,8 @@ def opened(scope, made):
 
 
 def due(limiting):
-    """When it lets a probe through."""
-    return limiting.admit(100.0, lambda: 0.0).retry_at + 0.001
+    """When it lets a probe of the highest level through."""
+    return limiting.admit(100.0, lambda: 0.999).retry_at + 0.001
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,31 @@ def test_the_breaker_is_asked_first():
     assert binding.limiter.waiting == 0
 
 
+@pytest.mark.parametrize("why", ["breaker-open", "deadline"])
+def test_who_is_not_admitted_leaves_no_place_behind(why):
+    """There was a place for it, and the breaker or its time said no."""
+    binding = binding_of(breaker=breaker())
+    if why == "breaker-open":
+        binding.breaker.move("forced-open", 0.0)
+    facts = Facts(timeout_s=0.0 if why == "deadline" else None)
+    finish = finish_of(arrived(binding, 0.1, facts)[1])
+
+    assert finish.reason == why
+    assert (binding.limiter.in_flight, binding.limiter.late) == (0, 0)
+
+
+def test_a_probe_has_a_place():
+    """Who passes a half-open breaker is in flight as others are."""
+    binding = binding_of(breaker=breaker())
+    binding.breaker.move("open", 0.0, 5.0)
+    made, step = arrived(binding, 6.0)
+
+    assert started(step) == [1]
+    assert binding.limiter.in_flight == 1
+    answered(made, 6.1)
+    assert (binding.limiter.in_flight, binding.limiter.late) == (0, 0)
+
+
 def test_a_breaker_that_opened_meanwhile_is_asked_again():
     """Who waited for a place does not pass a breaker that opened behind its back."""
     binding = binding_of(breaker=breaker())
@@ -441,6 +466,6 @@ def test_off_is_the_plain_call():
     """A policy without a limiter makes the very class that knows nothing of one."""
     binding = bind(policy())
 
-    assert binding.is_plain
+    assert binding.make_call is None
     assert type(new_call(binding, Facts(), "c", middle)) is Call
     assert limited(binding).advance(ARRIVED, 0.0).commands

@@ -47,10 +47,10 @@ def test_grpc():
 
 
 def test_breaker():
-    """The built-in breaker is classic, per target, with growing jittered waits."""
+    """The built-in breaker is adaptive, per target; a classic one has growing waits."""
     found = BUILT_IN.policy_for("grpc", "x", "a.B", "C").breaker
 
-    assert ("classic", ("target",), 30.0, 20, 0.5, 1.0, 10.0, 5, 1, 10.0) == (
+    assert ("adaptive", ("target",), 30.0, 20, 0.5, 1.0, 10.0, 5, 1, 10.0) == (
         found.kind,
         found.scope,
         found.window_s,

@@ -3,10 +3,12 @@
 All of it is real: processes, sockets, the host's file. Who uses it closes it.
 """
 
+import contextlib
 import json
 import os
 import queue
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from examples.servers.ports import HOST, free_port
+from resilience.lab.simulate import read, run
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +49,28 @@ grpc:
     retry: off
     breaker: {kind: adaptive, scope: [target]}
 """
+
+
+AS_SIMULATED = """
+version: 1
+name: eight
+load: {load}
+duration: {duration}s
+topologies: [{{hosts: 1, processes: 1}}]
+calls: {{method: shop.Cart/GetCart, deadline: 2s}}
+server: {{workers: 8, service: {{mean: 1ms}}}}
+faults: [{{kind: refuse, at: {at}s, lasts: {seconds}s}}]
+"""
+
+
+def wanted(rate: float, seconds: float) -> float:
+    """Attempts over calls that one process of that rate makes, by the simulator."""
+    text = AS_SIMULATED.format(
+        load=round(rate), at=4, seconds=seconds, duration=5 + seconds
+    )
+    scenario = read("eight.yaml", text)
+    runs = [run(scenario, POLICY, seed=seed).metrics for seed in range(1, 6)]
+    return statistics.mean(found["amplification"] or 0.0 for found in runs)
 
 
 class Backend:
@@ -120,10 +145,8 @@ class Relay:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for each in self._sockets:
-            try:
+            with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             each.close()
 
     def close(self) -> None:
@@ -264,6 +287,26 @@ class Eight:
             if len(known) == EIGHT:
                 return max(known.values()) - sorted(bad.values())[1]
         raise AssertionError
+
+    def outage(self, pace_s: float, seconds: float) -> tuple[float, float]:
+        """Kill a backend that all call at *pace_s*.
+
+        Returns:
+            Attempts over calls in the *seconds* after it, and the host's calls/s.
+        """
+        name, backend = self.backend()
+        self.use(name, [backend.port] * EIGHT, [pace_s] * EIGHT)
+        self.who_limits(2.0)  # how many calls are usual has to be known
+        before = self.counted()
+        backend.kill()
+        self.who_limits(seconds)
+        after = self.counted()
+        took = after[-1]["at"] - before[-1]["at"]
+        sent, calls = (
+            sum(one[key] for one in after) - sum(one[key] for one in before)
+            for key in ("sent", "calls")
+        )
+        return sent / calls, calls / took
 
     def who_limits(self, seconds: float) -> dict[int, list[str]]:
         """The workers whose breakers change within *seconds*, and to what."""

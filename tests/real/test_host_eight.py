@@ -1,10 +1,11 @@
 """Eight real processes on one host, real channels, real backends that really die."""
 
+import signal
+import time
+
 import pytest
 
-from resilience.core.admission import RULE
-
-from .host_site import EIGHT, Eight
+from .host_site import EIGHT, Eight, wanted
 
 
 pytestmark = pytest.mark.real
@@ -42,21 +43,36 @@ def test_a_broken_network_is_one_s_own(eight, fault):
     assert changed[0][-1] == "open"
 
 
-def test_probes_are_the_host_s(eight):
-    """Eight processes together probe a dead backend as often as one of their rate."""
+def test_nobody_waits_for_a_process_that_stands_still(eight):
+    """While seven are stopped at any instruction, the eighth calls on at its pace."""
     name, backend = eight.backend()
-    eight.use(name, [backend.port] * EIGHT, [0.04] * EIGHT)
-    backend.kill()
-    eight.who_limits(1.5)
-    before = eight.counted()
-    eight.who_limits(5.0)
-    after = eight.counted()
-    seconds = after[-1]["at"] - before[-1]["at"]
-    rates = [sum(each["rate"] for each in counted) for counted in (before, after)]
-    least, most = (seconds / RULE.probe_gap(rate) for rate in rates)
-    probes = sum(each["probes"] for each in after) - sum(
-        each["probes"] for each in before
-    )
+    eight.use(name, [backend.port] * EIGHT, [0.02] * EIGHT)
+    first, *rest = eight.workers
+    for each in rest:
+        each.process.send_signal(signal.SIGSTOP)
+    try:
+        first.order(count=True)
+        at, calls = first_counted(eight)
+        time.sleep(2.0)
+        first.order(count=True)
+        later_at, later_calls = first_counted(eight)
+    finally:
+        for each in rest:
+            each.process.send_signal(signal.SIGCONT)
 
-    assert {each["state"] for each in after} == {"open"}
-    assert 0.7 * least <= probes <= 1.4 * most
+    assert (later_calls - calls) / (later_at - at) >= 25
+
+
+def first_counted(eight: Eight) -> tuple[float, int]:
+    """When, and how many calls, the first worker has counted."""
+    for number, said in eight.telling():
+        if number == 0 and said["what"] == "counted":
+            return said["at"], said["calls"]
+    raise AssertionError
+
+
+def test_probes_are_the_host_s(eight):
+    """Eight processes together ask a dead backend as often as one of their rate."""
+    asked, rate = eight.outage(0.04, 6.0)
+
+    assert wanted(rate, 6.0) == pytest.approx(asked, rel=0.4)

@@ -59,7 +59,8 @@ def test_every_record_is_a_line(sink, path, records):
 def test_an_engine_records_what_a_replay_needs(sink, path):
     """Healthy calls, facts and random numbers are in the recording."""
     engine = PolicyEngine.from_text(
-        "version: 1\nname: t\nall: {retry: {initial_backoff: 1ms}}\n", sinks=[sink()]
+        "version: 1\nname: t\nall: {breaker: off, retry: {initial_backoff: 1ms}}\n",
+        sinks=[sink()],
     )
     outcomes = iter([None, ConnectionRefusedError("no"), None])
 

@@ -153,10 +153,11 @@ class Passage:
         """What cannot be taken back: when it was recorded; of a stand-in, at once."""
         recorded = self.recorded.ended
         made = self._made.get(number)
-        if made is not None and number == recorded.attempts:
+        if made is not None:
             for moment, is_answer in recorded.commits:
-                event = AttemptCommitted(number, is_answer)
-                self._at(moment + (now - made.started_at), number, event)
+                if made.started_at <= moment <= made.ended_at:
+                    event = AttemptCommitted(number, is_answer)
+                    self._at(moment + (now - made.started_at), number, event)
         elif made is None and recorded.facts.streams and answer.outcome.kind == "ok":
             self._at(now, number, AttemptCommitted(number))
 

@@ -21,7 +21,10 @@ version: 1
 name: shop
 mode: {mode}
 grpc:
-  all: {{retry: {{initial_backoff: 1ms, max_backoff: 2ms, max_attempts: 5}}}}
+  all:
+    breaker: off
+    retry_budget: off
+    retry: {{initial_backoff: 1ms, max_backoff: 2ms, max_attempts: 5}}
   methods: {{shop.Cart/Get: {{idempotency: safe}}}}
 '''
 ready = []
@@ -75,6 +78,7 @@ def text():
 DRILL = """
 version: 1
 name: short
+setup: shopmodule:{setup}
 run: {run}
 duration: 400ms
 window: 30ms
@@ -108,12 +112,17 @@ def echo():
 
 @pytest.fixture
 def write(tmp_path, monkeypatch, echo):
-    """`write(run, mode=..., ratio=..., more=...)`: an armed drill's file."""
+    """`write(run, mode=..., ratio=..., more=...)`: an armed drill's file.
 
-    def make(run="shopmodule:get", *, mode="enforce", ratio=0.3, more=""):
+    Its set-up connects, so that a busy machine does not do that while faults are due.
+    """
+
+    def make(
+        run="shopmodule:get", *, mode="enforce", ratio=0.3, more="", setup="start"
+    ):
         (tmp_path / "shopmodule.py").write_text(MODULE.format(mode=mode, address=echo))
         path = tmp_path / "drill.yaml"
-        path.write_text(DRILL.format(run=run, ratio=ratio, more=more))
+        path.write_text(DRILL.format(run=run, ratio=ratio, more=more, setup=setup))
         monkeypatch.setenv(VARIABLE, str(path))
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.delitem(sys.modules, "shopmodule", raising=False)

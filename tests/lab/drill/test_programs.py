@@ -1,6 +1,7 @@
 """A drill whose calls a program makes, in a process of its own."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +81,10 @@ def test_without_a_policy_it_fails(program):
 
 def test_a_program_that_ends_early(program):
     """A program that ends before the faults do leaves the drill unfinished."""
-    found = lab.run(program(0.2, 3))
+    path = Path(program(0.2, 3))
+    long = path.read_text().replace("duration: 6s", "duration: 90s")
+    path.write_text(long.replace("lasts: 5s", "lasts: 80s"))
+    found = lab.run(str(path))
 
     assert found.stopped.startswith("the program ended after")
     assert "the program ended with 3" in found.notes

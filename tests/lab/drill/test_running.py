@@ -11,13 +11,13 @@ from resilience.lab import drill as lab
 
 
 pytestmark = pytest.mark.slow
-both = pytest.mark.parametrize("run", ["get", "aget"])
+both = pytest.mark.parametrize(("run", "setup"), [("get", "start"), ("aget", "astart")])
 
 
 @both
-def test_with_a_policy_it_passes(run, write):
+def test_with_a_policy_it_passes(run, setup, write):
     """What fails and is safe is repeated: the drill passes, and says what it did."""
-    found = lab.run(write(f"shopmodule:{run}"))
+    found = lab.run(write(f"shopmodule:{run}", setup=setup))
 
     assert found.is_ok, found
     assert found.injected["status"] > 3
@@ -26,20 +26,22 @@ def test_with_a_policy_it_passes(run, write):
 
 
 @both
-def test_without_a_policy_it_fails(run, write):
+def test_without_a_policy_it_fails(run, setup, write):
     """The same drill without a policy fails, by what the callers met."""
-    found = lab.run(write(f"shopmodule:{run}", mode="bypass"))
+    found = lab.run(write(f"shopmodule:{run}", mode="bypass", setup=setup))
 
     assert not found.is_ok
     assert found.codes["UNAVAILABLE"] == found.injected["status"]
     assert found.figures["amplification"] == 1.0
 
 
-@pytest.mark.parametrize(("run", "setup"), [("get", "start"), ("aget", "astart")])
+@both
 def test_what_sets_up_meets_no_fault(run, setup, write):
     """Set-up runs once, before the drill begins, and no fault hits it."""
-    more = f"setup: shopmodule:{setup}\nverify: shopmodule:count"
-    found = lab.run(write(f"shopmodule:{run}", ratio=0.01, more=more))
+    path = write(
+        f"shopmodule:{run}", ratio=0.01, setup=setup, more="verify: shopmodule:count"
+    )
+    found = lab.run(path)
 
     assert found.figures["orders"] == 1
     assert found.figures["calls"] == 80
@@ -52,7 +54,7 @@ def test_numbered_operations(write):
     assert sorted(sys.modules["shopmodule"].numbers) == list(range(80))
 
 
-@pytest.mark.parametrize(("verify", "orders"), [("count", 0), ("acount", 7)])
+@pytest.mark.parametrize(("verify", "orders"), [("count", 1), ("acount", 7)])
 def test_verify_adds_figures(verify, orders, write):
     """What the drill's own check returns is judged like everything else."""
     path = write(more=f"verify: shopmodule:{verify}")
@@ -81,7 +83,7 @@ def test_a_condition_stops_it(write):
 
 def test_ctrl_c_stops_it(write):
     """Ctrl-C ends the drill, whose verdict tells what was seen till then."""
-    found = lab.run(write(more="setup: shopmodule:interrupt"))
+    found = lab.run(write(setup="interrupt"))
 
     assert found.stopped == "Ctrl-C"
     assert found.notes == ("nothing was injected: the drill proves nothing",)

@@ -71,7 +71,7 @@ class World:
 
     def record(self, path=None):
         """Let everything happen; the path of the recording."""
-        self.loop.run(until=START_S + 10_000)
+        self.loop.run(until=START_S + 500)
         for running in self.running:
             running.cancel()
         self.engine.close()

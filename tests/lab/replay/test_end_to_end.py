@@ -17,7 +17,14 @@ from resilience.testing import VirtualClock
 POLICY = """
 version: 1
 name: rates
-app: {operations: {rates/quote: {timeout: 5s, attempt_timeout: 1s}}}
+app:
+  operations:
+    rates/quote:
+      timeout: 5s
+      attempt_timeout: 1s
+      retry: {max_attempts: 3}
+      retry_budget: {ratio: 0.2, min_per_second: 1}
+      breaker: {kind: KIND}
 """
 ALONE = """
 version: 1
@@ -49,11 +56,12 @@ def recording(tmp_path):
     return Recording()
 
 
-def test_an_outage(recording, play):
+@pytest.mark.parametrize("kind", ["classic", "adaptive"])
+def test_an_outage(recording, play, kind):
     """2000 calls and a dead server for 20 s: the same again, or with two attempts."""
-    rng = random.Random(3)
+    rng, text = random.Random(3), POLICY.replace("KIND", kind)
     with VirtualClock() as clock:
-        engine = recording.engine(POLICY, clock=clock, seed=1)
+        engine = recording.engine(text, clock=clock, seed=1)
 
         def quote(_):
             clock.advance(rng.uniform(0.001, 0.1))
@@ -69,11 +77,11 @@ def test_an_outage(recording, play):
                 continue
     path = recording.close()
 
-    same = play(path, POLICY)
-    fewer = play(path, POLICY + "all: {retry: {max_attempts: 2}}\n")
+    same = play(path, text)
+    fewer = play(path, text.replace("max_attempts: 3", "max_attempts: 2"))
 
     assert same.contents.calls == 2000
-    assert same.recorded.retries > 100
+    assert same.recorded.retries > 50
     assert same.recorded.unsent["breaker-open"] > 10
     assert same.differences.total() == 0
     assert same.recorded.as_dict() == same.replayed.as_dict()
@@ -86,8 +94,7 @@ def test_an_outage(recording, play):
         fewer.replayed.denied["attempts-exhausted"]
         > (same.replayed.denied["attempts-exhausted"])
     )
-    first = fewer.examples[0]
-    assert (3, 2) == first.attempts
+    first = next(one for one in fewer.examples if one.attempts == (3, 2))
     assert "now attempt 2 ConnectionRefusedError" in first.why
     assert "fail: attempts-exhausted" in first.why
 

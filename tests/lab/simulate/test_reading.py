@@ -72,7 +72,20 @@ def test_the_published_ones_ship():
     """Every scenario with published figures is there."""
     wanted = {"S1a", "S1b", "S2", "S3", "S4", "S4L3", "S4L5", "S5-1", "S5-5"}
 
-    assert wanted | {"S6a", "S6b", "S7", "safe-load"} <= set(names())
+    assert wanted | {"S6a", "S6b", "S7", "S9", "safe-load"} <= set(names())
+
+
+@pytest.mark.parametrize(
+    "others", ["layers: 2", "server: {shards: 2}", "server: {replicas: 3}"]
+)
+def test_writes_need_one_server(others):
+    """Who commits what is only known of one server: several are refused."""
+    text = f"version: 1\nname: a\nwrites: {{lost: 0.1}}\n{others}\n"
+    with pytest.raises(PolicyError) as caught:
+        read("a.yaml", text)
+    (problem,) = caught.value.problems
+
+    assert ("writes", "conflict", 3) == (problem.path, problem.code, problem.line)
 
 
 def test_a_missing_file():

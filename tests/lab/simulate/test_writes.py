@@ -2,21 +2,29 @@
 
 import pytest
 
-from resilience.lab.simulate import read, run
+from resilience.lab.simulate import jobs_of, read, run, run_all
+from resilience.lab.simulate.asserting import judge
+from resilience.lab.simulate.asserting import read as read_assertion
 
 
 HEAD = """
 version: 1
 name: writes
 load: 200
-duration: 20s
-topologies: [{hosts: 2, processes: 2}]
+duration: {duration}
+topologies: [{{hosts: 2, processes: 2}}]
 """
 
 
+def scenario_of(writes, *, idempotency="keyed", duration="20s"):
+    head = HEAD.format(duration=duration)
+    calls = f"calls: {{idempotency: {idempotency}}}"
+    return read("writes.yaml", f"{head}{calls}\nwrites: {writes}\n")
+
+
 def metrics(writes, *, idempotency="keyed", seed=1, **others):
-    text = f"{HEAD}calls: {{idempotency: {idempotency}}}\nwrites: {writes}\n"
-    return run(read("writes.yaml", text), seed=seed, **others).metrics
+    found = scenario_of(writes, idempotency=idempotency)
+    return run(found, seed=seed, **others).metrics
 
 
 HARSH = "{lost: 0.02, unanswered: 0.05, late: 0.03, killed: 0.05}"
@@ -68,3 +76,16 @@ def test_a_killed_worker_s_job_is_done_by_another():
     assert found["written"] == 1.0
     assert found["goodput"] > 0.99
     assert found["amplification_run"] > 1.1
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("duplicates <= 0", True), ("lies <= 0", True), ("written >= 1.01", False)],
+)
+def test_assertions_about_writes(text, holds):
+    """A pipeline can ask that nothing is written twice."""
+    found = scenario_of("{unanswered: 0.1}", duration="3s")
+    ours = {"ours": [("policy", "version: 1")]}
+    (verdict,) = judge([read_assertion(text)], run_all(jobs_of(found, ours), workers=1))
+
+    assert holds == verdict.holds
