@@ -42,7 +42,7 @@ class AdaptiveRule:
     nothing bad: the fault may be this process's own, its calls must not be many."""
     headroom: float = 1.05
     """A cut leaves this much of the measured accept rate."""
-    floor: float = 0.05
+    floor: float = 0.08
     """No cut leaves less; but at twice this or less nothing passes in the pause."""
     shallow: float = 0.85
     """A first cut to more than this is none, and retries stop below it."""
@@ -63,7 +63,7 @@ class AdaptiveRule:
     was slow may be usual now."""
     growth: float = 0.46
     """The first step up after a good answer adds this share."""
-    growth_power: float = 0.7
+    growth_power: float = 0.4
     """Hosts that offer less step higher, by this power of the ratio of rates."""
     acceleration: float = 1.75
     """Each further step adds this much more."""
@@ -79,7 +79,7 @@ class AdaptiveRule:
     """After the pause the logarithm of the fraction rises so fast, per timeout."""
     climb_power: float = -0.3
     """Hosts that offer less climb more slowly."""
-    climb_acceleration: float = 1.75
+    climb_acceleration: float = 1.32
     """And this many times faster for each timeout since the cut."""
     usual_rate: float = 80.0
     """Calls per attempt timeout of a host for which the numbers hold as written."""

@@ -32,30 +32,32 @@ class Healthy:
     """What a call is made of, and how a healthy one goes. Owned by one driver."""
 
     # Most calls are healthy and never set these: a default costs them nothing.
-    arrived_at = started_at = 0.0
-    """When it did, and when its newest attempt, or the wait after that, began."""
+    arrived_at: float = 0.0
+    """When it did."""
+    started_at: float = 0.0
+    """When its newest attempt, or the wait after that, began."""
     deadline_at: float | None = None
     """The call's end, monotonic; None: it has none."""
     ended: CallEnded | None = None
     """The record of its end; none yet, or a clean success that no sink wants."""
     _state: State = "new"
-    _number = 0
+    _number: int = 0
     _permit: Permit | None = None
     _retries: Retries | None = None
     _journal: Journal | None = None
-    _first_code = ""
-    _committed = False
-    _answered = False
-    _waited = 0.0
+    _first_code: str = ""
+    _committed: bool = False
+    _answered: bool = False
+    _waited: float = 0.0
     _wake_at: float | None = None
     _timeout_s: float | None = None
     _level: float | None = None
 
-    is_plain = True
+    is_plain: bool = True
     """Has it one attempt at a time, which waits for no place?"""
-    is_hedged = False
+    is_hedged: bool = False
     """May several of its attempts be under way at once?"""
-    tells = False
+    tells: bool = False
     """Does it tell its level to those who serve it?"""
 
     def __init__(

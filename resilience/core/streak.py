@@ -11,6 +11,11 @@ QUIET_UNITS = 3
 """Attempt timeouts in which others ask, or a sign of life cannot be expected."""
 
 
+MOMENTS = 5
+"""What is bad within this part of an attempt timeout is bad at one moment: a server
+that closes its connections fails many calls, and each may be tried again."""
+
+
 class Streak:
     """Bad results of one process, in one scope. Its owner locks.
 
@@ -19,7 +24,7 @@ class Streak:
         per_unit: ticks in an attempt timeout.
     """
 
-    __slots__ = ("_furthest", "_per_unit", "_was_slow", "length", "newest")
+    __slots__ = ("_begun", "_furthest", "_per_unit", "_was_slow", "length", "newest")
 
     def __init__(self, furthest: int, per_unit: int) -> None:
         self._furthest = furthest
@@ -28,6 +33,7 @@ class Streak:
         """Bad results without an answer to this process in between."""
         self.newest = -1
         """The tick of the newest one; -1: none yet."""
+        self._begun = -1
         self._was_slow = False
 
     def add(self, rows: Rows, tick: int, *, is_slow: bool) -> None:
@@ -36,6 +42,7 @@ class Streak:
             total_of((rows.own,), seen).ok for seen in range(self.newest + 1, tick + 1)
         ):
             self.length = 0
+            self._begun = tick
         self.length += 1
         self.newest = tick
         self._was_slow = is_slow
@@ -44,16 +51,17 @@ class Streak:
         """May a retry or a hedge be sent in *tick*?
 
         After a bad result somebody of this host must have been answered. Two need no
-        such sign: the first retry of a failure that came quickly, and a retry where
-        nobody else asked of late, so that no sign can be expected; but of attempts
-        whose time ran out one in a row is enough.
+        such sign: what follows a failure that came quickly, and a call beside which
+        nobody else asked of late, so that no sign can be expected. But what went on for
+        longer than a moment is allowed only the latter, and not where time ran out.
         """
         if not self.length or tick - self.newest > self._furthest:
             return True
-        if self.length == 1 or not self._was_slow:
-            is_free = self.length == 1 and not self._was_slow
-            if is_free or not self._others_asked(rows, tick):
-                return True
+        is_moment = self.newest - self._begun <= self._per_unit // MOMENTS
+        if is_moment and not self._was_slow:
+            return True
+        if (is_moment or not self._was_slow) and not self._others_asked(rows, tick):
+            return True
         return self._shows_life(rows, tick)
 
     def _shows_life(self, rows: Rows, tick: int) -> bool:

@@ -239,7 +239,7 @@ def test_what_stays_slow_opens_in_the_end(fraction):
     """A server that is slower for good is believed at last."""
     admission = Admission()
     admission.shut(fraction, 80.0, 0.5)
-    for tick in range(3100):
+    for tick in range(2700):
         admission.judge(Known(found=Fresh(9, 0, 9, 9, 0), age=tick * TICK), 80.0, TICK)
 
     assert admission.fraction == 1.0

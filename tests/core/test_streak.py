@@ -90,19 +90,26 @@ def test_a_peer_s_answer_is_a_sign_of_life():
     assert not one.may
 
     other.at(NOW - 3, ok=1)
-    other.rows.total  # noqa: B018 - read anew below
-    host._scopes["a"]._totals.clear()
+    host._scopes["a"]._totals.clear()  # it was read before
 
     assert one.may
 
 
-def test_second_quick_failure_in_a_row(process):
-    """It needs a sign of life where others asked; a call that is alone does not."""
-    process.fails(NOW - 2, NOW)
+def test_what_fails_at_one_moment_is_tried_again(process):
+    """A server that closes its connections fails many calls; each may be repeated."""
+    process.at(NOW - 2, offered=9)
+    process.fails(*[NOW - 2] * 5, *[NOW] * 4)
 
     assert process.may
 
-    process.at(NOW - 4, offered=2)
+
+def test_quick_failures_that_go_on(process):
+    """They need a sign of life where others asked; a call that is alone does not."""
+    process.fails(NOW - 3, NOW)
+
+    assert process.may
+
+    process.at(NOW - 5, offered=2)
 
     assert not process.may
 

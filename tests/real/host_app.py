@@ -33,9 +33,9 @@ def fail(_: object) -> None:
     raise ConnectionRefusedError
 
 
-def calls(attempt: Callable[[object], object]) -> None:
+def calls(attempt: Callable[[object], object], count: int = 5) -> None:
     """Some calls to one backend."""
-    for _ in range(5):
+    for _ in range(count):
         with contextlib.suppress(ConnectionRefusedError, Rejected):
             ENGINE.call("app:rates/quote", attempt)
         time.sleep(0.005)

@@ -37,9 +37,9 @@ def start(path, *words, policy="ours", folder=ROOT):
     )
 
 
-def run(path, *, policy="ours"):
+def run(path, *, policy="ours", folder=ROOT):
     """Exit code, and the outcome."""
-    process = start(path, "--format", "json", policy=policy)
+    process = start(path, "--format", "json", policy=policy, folder=folder)
     shown, complaints = process.communicate(timeout=100)
 
     assert shown, complaints
@@ -81,6 +81,72 @@ def test_a_program_of_its_own():
 
     assert (code, found["fails"]) == (0, [])
     assert found["injected"]["delay"] > 3
+
+
+CLOUD = """
+import boto3
+import resilience
+import resilience.botocore
+from botocore.config import Config
+from examples.servers.cloud import REGION, client_arguments, start_cloud
+from examples.servers.supervisor import Supervisor
+
+found = {}
+
+def start():
+    supervisor = Supervisor()
+    cloud = start_cloud(supervisor)
+    cloud.wait_ready()
+    engine = resilience.PolicyEngine.from_yaml("policy.yaml")
+    session = boto3.Session()
+    resilience.botocore.register(session, engine)
+    once = Config(retries={"total_max_attempts": 1})
+    arguments = client_arguments(cloud.endpoint)
+    found["s3"] = s3 = session.client("s3", config=once, **arguments)
+    where = {"LocationConstraint": REGION}
+    s3.create_bucket(Bucket="orders", CreateBucketConfiguration=where)
+
+def put(number):
+    found["s3"].put_object(Bucket="orders", Key=f"order-{number}", Body=b"x")
+
+def count():
+    there = found["s3"].list_objects_v2(Bucket="orders")
+    return {"objects": there["KeyCount"]}
+"""
+CLOUD_POLICY = """
+version: 1
+name: drill
+mode: {mode}
+aws:
+  all: {{retry: {{max_attempts: 5, initial_backoff: 20ms}}, idempotency: keyed}}
+"""
+CLOUD_DRILL = """
+version: 1
+name: cloud
+setup: clouds:start
+run: clouds:put
+verify: clouds:count
+duration: 5s
+window: 500ms
+load: {rate: 20}
+faults:
+  - {kind: lost, ratio: 0.2, at: 1s, lasts: 2s, methods: [s3.PutObject]}
+  - {kind: status, code: SlowDown, ratio: 0.05, at: 1s, lasts: 2s, targets: [s3]}
+expect: [success >= 0.98, duplicates <= 0, recovery <= 1s]
+"""
+
+
+@pytest.mark.parametrize(("mode", "fails"), [("enforce", []), ("bypass", ["success"])])
+def test_aws(mode, fails, tmp_path):
+    """Writes whose answer is lost are found, the others repeated; bare ones fail."""
+    (tmp_path / "clouds.py").write_text(CLOUD)
+    (tmp_path / "policy.yaml").write_text(CLOUD_POLICY.format(mode=mode))
+    (tmp_path / "cloud.yaml").write_text(CLOUD_DRILL)
+    code, found = run("cloud.yaml", folder=tmp_path)
+
+    assert (code, [text.split()[0] for text in found["fails"]]) == (len(fails), fails)
+    assert found["injected"]["lost"] > 2
+    assert found["figures"]["objects"] >= 100 * found["figures"]["success"]
 
 
 CALLS = """

@@ -158,7 +158,7 @@ class Passage:
                 if made.started_at <= moment <= made.ended_at:
                     event = AttemptCommitted(number, is_answer)
                     self._at(moment + (now - made.started_at), number, event)
-        elif made is None and recorded.facts.streams and answer.outcome.kind == "ok":
+        elif recorded.facts.streams and answer.outcome.kind == "ok":
             self._at(now, number, AttemptCommitted(number))
 
     def _at(self, moment: float, number: int, event: Event) -> None:
