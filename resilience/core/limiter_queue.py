@@ -62,7 +62,8 @@ class Queue:
     __slots__ = ("_lanes", "length")
 
     def __init__(self) -> None:
-        self._lanes: tuple[deque[Waiter], ...] = tuple(deque() for _ in range(RANKS))
+        # Made when somebody waits: there may be ten thousand limiters.
+        self._lanes: tuple[deque[Waiter], ...] = ()
         self.length = 0
         """How many wait."""
 
@@ -72,6 +73,8 @@ class Queue:
 
     def add(self, waiter: Waiter) -> None:
         """The last of its rank."""
+        if not self._lanes:
+            self._lanes = tuple(deque() for _ in range(RANKS))
         self._lanes[waiter.rank].append(waiter)
         self.length += 1
 
