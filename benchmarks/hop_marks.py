@@ -123,10 +123,10 @@ def bytes_of(extra: tuple[tuple[str, str], ...], calls: int = 200) -> tuple[int,
         call(b"x", metadata=extra)
         second = relay.sent - first
         for number in range(calls):
-            varied = [
+            varied = tuple(
                 (key, f"0.{number:04d}" if key == LEVEL[0] else value)
                 for key, value in extra
-            ]
+            )
             call(b"x", metadata=varied)
         each = (relay.sent - first - second) / calls
     server.stop(None).wait()

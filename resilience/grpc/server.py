@@ -52,9 +52,10 @@ def server_interceptor(
     Args:
         engine: gives the mode (`bypass` and `observe` leave calls alone) and takes the
             records. None: always on, and only the log tells.
-        trusted: given the context of a call: may its attempt numbers and criticality be
-            believed? Judge by what a peer cannot make up (`auth_context()`, `peer()` in
-            a closed network). None: nobody is trusted. Deadlines are taken from all.
+        trusted: given the context of a call: may its attempt numbers, criticality,
+            level and probe's mark be believed? Judge by what a peer cannot make up
+            (`auth_context()`, `peer()` in a closed network). None: nobody is trusted.
+            Deadlines are taken from all.
         errors: turns handlers' exceptions into statuses. None: grpcio's `UNKNOWN`.
         identity: who this server says it is, in the trailing metadata of each answer
             and in its log. None: the host's name; empty: it does not say.

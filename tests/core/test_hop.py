@@ -8,6 +8,7 @@ from resilience.core.hop import NO_MARKS, Marks, level_of, marks_of, word_above
 from resilience.core.outcome import Outcome
 from resilience.core.scope import Scope
 from resilience.core.target import Facts
+from resilience.core.unanswered import lacks_answer
 from tests.core.policies import RESET, bind, breaker, call, done, finish_of, policy
 
 
@@ -57,6 +58,12 @@ def test_a_level_moves_with_the_class_and_keeps_its_place():
 
     facts = facts._replace(criticality=None)
     assert 2.25 / 4 == level_of(facts, "critical", None)
+
+
+def test_a_fallback_may_answer_a_shed():
+    """Nobody has answered the call, so somebody else may."""
+    assert lacks_answer("local", "UNKNOWN", "shed", sent=1)
+    assert not lacks_answer("local", "UNKNOWN", "not-retryable", sent=1)
 
 
 def test_a_healthy_call_tells_nothing_new():

@@ -118,7 +118,11 @@ version: 1
 name: drill
 mode: {mode}
 aws:
-  all: {{retry: {{max_attempts: 5, initial_backoff: 20ms}}, idempotency: keyed}}
+  all:
+    breaker: off
+    retry_budget: off
+    retry: {{max_attempts: 5, initial_backoff: 20ms}}
+    idempotency: keyed
 """
 CLOUD_DRILL = """
 version: 1
@@ -144,7 +148,9 @@ def test_aws(mode, fails, tmp_path):
     (tmp_path / "cloud.yaml").write_text(CLOUD_DRILL)
     code, found = run("cloud.yaml", folder=tmp_path)
 
-    assert (code, [text.split()[0] for text in found["fails"]]) == (len(fails), fails)
+    figures = [text.split()[0] for text in found["fails"]]
+
+    assert (code, figures) == (len(fails), fails), found
     assert found["injected"]["lost"] > 2
     assert found["figures"]["objects"] >= 100 * found["figures"]["success"]
 

@@ -46,8 +46,8 @@ def server_interceptor(
 
     Args:
         engine: gives the mode and takes the records. None: always on.
-        trusted: may this peer's attempt numbers and criticality be believed? It must
-            not block. None: nobody is trusted.
+        trusted: may this peer's attempt numbers, criticality, level and probe's mark be
+            believed? It must not block. None: nobody is trusted.
         errors: turns handlers' exceptions into statuses. None: grpcio's `UNKNOWN`.
         identity: who this server says it is. None: the host's name; empty: nothing.
 
