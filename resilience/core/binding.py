@@ -88,5 +88,9 @@ def bind(
         hedging_acts=acts(hedging),
         limiter=None if limiter is None else scope.limiter(limiter),
         limiter_acts=acts(limiter),
-        make_call=None if hedging is None and limiter is None else make_other(),
+        make_call=(
+            None
+            if hedging is None and limiter is None
+            else make_other(limits=limiter is not None)
+        ),
     )

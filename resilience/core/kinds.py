@@ -18,8 +18,10 @@ MakeCall = Callable[
 """Makes a call from its binding, facts, id, and source of uniform numbers."""
 
 
-def make_other() -> MakeCall:
-    """The function that makes calls of bindings that are not plain."""
-    from .limited import new_call
-
+def make_other(*, limits: bool) -> MakeCall:
+    """The function that makes calls of bindings that hedge, or that limit."""
+    if limits:
+        from .limited import new_call
+    else:
+        from .hedged import new_call
     return new_call

@@ -28,7 +28,7 @@ class LimitedCall(Call):
     """One logical call. Owned by one driver."""
 
     limiter: Limiter
-    """Of its scope; set by who makes the call."""
+    """Of its scope, once it has arrived."""
     _place: Place = 0
     """Of the attempt under way, or of the one that starts next; 0: none."""
     _seen: str = ""
@@ -43,7 +43,8 @@ class LimitedCall(Call):
         """Arrive as other calls do; the straight way where there is a place."""
         if self._state != "new":
             return super().arrive(now)
-        limiter = self.limiter
+        limiter: Limiter = self._binding.limiter  # type: ignore[assignment]  # it is why
+        self.limiter = limiter
         place = limiter.take(now) if self.is_plain else 0
         if place:
             found = self.begin(now)
@@ -51,7 +52,7 @@ class LimitedCall(Call):
                 self._place = place
                 return found
             # Who is not admitted at once is asked in the order that all others are.
-            limiter.give(place, "nothing", 0.0, now)
+            limiter.give(place, "nothing", now)
             if found is not None:
                 return self._weigh(found, now)
             return self._refuse("deadline", "the deadline has passed", None, now)
@@ -63,10 +64,7 @@ class LimitedCall(Call):
         place = self._place
         if place:
             self._place = 0
-            elapsed = outcome.elapsed_s
-            if elapsed is None:
-                elapsed = now - self.started_at
-            self.limiter.answered(place, elapsed, now)
+            self.limiter.answered(place, now)
         return self._succeed_flat(outcome, now)
 
     def _start(self, now: float) -> Step:
@@ -164,14 +162,14 @@ class LimitedCall(Call):
         place = self._place
         if place:
             self._place = 0
-            self.limiter.answered(place, elapsed, now)
+            self.limiter.answered(place, now)
         self._succeed_placed(elapsed, now)
 
     def _settle(self, outcome: Outcome, elapsed: float, now: float) -> None:
         place = self._place
         if place:
             self._place = 0
-            self.limiter.give(place, self._shown_by(outcome, elapsed), elapsed, now)
+            self.limiter.give(place, self._shown_by(outcome, elapsed), now)
         self._settle_placed(outcome, elapsed, now)
 
     def _shown_by(self, outcome: Outcome, elapsed: float) -> Shown:
@@ -219,7 +217,7 @@ class LimitedHedgedCall(LimitedCall, HedgedCall):
         start = super()._hedge(now)
         if start is None:
             self._place = 0
-            limiter.give(place, "nothing", 0.0, now)
+            limiter.give(place, "nothing", now)
         return start
 
     def _succeeded(self, elapsed: float, now: float) -> None:
@@ -234,7 +232,7 @@ class LimitedHedgedCall(LimitedCall, HedgedCall):
         commands = super()._supersede(now)
         places, self._places = self._places, {}
         for place in places.values():
-            self.limiter.give(place, "nothing", 0.0, now)
+            self.limiter.give(place, "nothing", now)
         return commands
 
 
@@ -245,8 +243,7 @@ def new_call(
     rng: Callable[[], float],
 ) -> Call:
     """The call of a binding whose policy limits: limited, hedged too, or plain."""
-    limiter = binding.limiter
-    if limiter is None or facts.long or facts.least_s is not None:
+    if facts.long or facts.least_s is not None:
         return unlimited(binding, facts, call_id, rng)
     hedging = binding.hedging
     if hedging is not None and facts.can_hedge:
@@ -254,8 +251,5 @@ def new_call(
         hedged = kind(binding, facts, call_id, rng)
         if hedged.idempotency in HARMLESS:
             hedged.hedging = hedging
-            hedged.limiter = limiter
             return hedged
-    made = LimitedCall(binding, facts, call_id, rng)
-    made.limiter = limiter
-    return made
+    return LimitedCall(binding, facts, call_id, rng)

@@ -200,8 +200,8 @@ class Limiter:
 
     # -- places come back --------------------------------------------------------
 
-    def answered(self, place: Place, elapsed_s: float, now: float) -> None:
-        """Give *place* back, answered after *elapsed_s*: `give` for most attempts."""
+    def answered(self, place: Place, now: float) -> None:
+        """Give *place* back, answered: `give` for most attempts."""
         held = self._held
         with self._lock:
             in_flight = len(held)
@@ -216,17 +216,17 @@ class Limiter:
                 and in_flight <= limit.peak
             ):
                 limit.answers += 1
-                limit.answered_s += elapsed_s
+                limit.answered_s += now - since
             else:
-                limit.answered(since, elapsed_s, in_flight, now)
+                limit.answered(since, now - since, in_flight, now)
             if not self._queue.length:
                 return
             woken = self._serve_locked(now)
         for waiter in woken:
             waiter.wake()
 
-    def give(self, place: Place, shown: Shown, elapsed_s: float, now: float) -> None:
-        """Give *place* back, with what its attempt showed after *elapsed_s*."""
+    def give(self, place: Place, shown: Shown, now: float) -> None:
+        """Give *place* back, with what its attempt showed."""
         held = self._held
         with self._lock:
             in_flight = len(held)
@@ -234,7 +234,7 @@ class Limiter:
             if since is None:
                 self.late += 1
                 return
-            self._limit.add(shown, since, elapsed_s, in_flight, now)
+            self._limit.add(shown, since, now - since, in_flight, now)
             if not self._queue.length:
                 return
             woken = self._serve_locked(now)
@@ -280,7 +280,7 @@ class Limiter:
                 self._queue.remove(waiter)
                 waiter.is_decided = True
         if waiter.place:
-            self.give(waiter.place, "nothing", 0.0, now)
+            self.give(waiter.place, "nothing", now)
 
     def refusal(self, expected_s: float) -> Full:
         """What a waiter that left unplaced is told."""

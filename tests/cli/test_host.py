@@ -67,7 +67,8 @@ def test_scopes_are_added_up(hosts):
     )
     assert (well["admitted"], well["bad"]) == (1.0, 0)
     assert well["ok"] >= 60
-    assert (worst["scope"], worst["state"]) == ("app:target=search", "open")
+    assert worst["scope"] == "app:target=search"
+    assert worst["state"] in {"open", "limiting"}
     assert worst["bad"] >= 4
 
 

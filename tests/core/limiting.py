@@ -3,6 +3,7 @@
 from typing import Any
 
 from resilience.core.event import ARRIVED, AttemptDone, Woke
+from resilience.core.hedged import new_call as unlimited
 from resilience.core.limited import new_call
 from resilience.core.limiter import Limiter
 from resilience.core.policy import LimiterPolicy
@@ -36,7 +37,8 @@ def binding_of(**changes: Any):
 
 def limited(binding, facts=NO_FACTS, rng=middle):
     """A call of that binding, which has not arrived."""
-    return new_call(binding, facts, "c-1", rng)
+    make = new_call if binding.limiter is not None else unlimited
+    return make(binding, facts, "c-1", rng)
 
 
 def arrived(binding, now=0.0, facts=NO_FACTS):

@@ -39,12 +39,12 @@ class Known:
         return 0.5
 
 
-def failing(*, bad=5, ok=0, worst=0, offered=100, accepted=40):
+def failing(*, bad=5, ok=0, worst=0, offered=100, accepted=40, failed=60):
     """A tick with something bad, and what a second before it held."""
     return Known(
         tick=Sums(bad=bad, fresh_bad=bad),
         seen=Sums(ok=ok, bad=bad, worst=worst),
-        measured=Sums(offered=offered, ok=accepted),
+        measured=Sums(offered=offered, ok=accepted, bad=failed),
         found=Fresh(ok, bad, 0, 0, 0),
     )
 

@@ -9,7 +9,6 @@ from resilience.core.limited import (
     LimitedCall,
     LimitedHedgedCall,
     LimitedObservedCall,
-    new_call,
 )
 from resilience.core.record import Decided
 from resilience.core.target import Facts
@@ -31,7 +30,6 @@ from tests.core.policies import (
     breaker,
     budget,
     finish_of,
-    middle,
     policy,
     retry,
 )
@@ -388,5 +386,5 @@ def test_off_is_the_plain_call():
     binding = bind(policy())
 
     assert binding.make_call is None
-    assert type(new_call(binding, Facts(), "c", middle)) is Call
+    assert type(limited(binding)) is Call
     assert limited(binding).advance(ARRIVED, 0.0).commands

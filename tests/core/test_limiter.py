@@ -40,7 +40,7 @@ def test_no_more_places_than_the_limit():
     first, second = fill(made)
 
     assert made.take(0.0) == 0
-    made.give(first, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
     third = made.take(0.2)
     assert third not in {0, first, second}
     assert made.take(0.2) == 0
@@ -50,8 +50,8 @@ def test_a_place_is_given_back_once():
     """A second return frees nobody else's place."""
     made = limiter()
     first, _ = fill(made)
-    made.give(first, "nothing", 0.1, 0.1)
-    made.give(first, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
+    made.give(first, "nothing", 0.1)
 
     assert made.in_flight == 1
     assert made.late == 1
@@ -87,7 +87,7 @@ def test_a_fork_forgets_the_parents_calls():
     held = fill(made)
     stand(made)
     made.renew()
-    made.give(held[0], "answered", 0.1, 0.1)
+    made.give(held[0], "answered", 0.1)
 
     assert (made.in_flight, made.waiting) == (0, 0)
     assert made.take(0.1)
@@ -101,7 +101,7 @@ def test_who_waits_goes_before_who_comes():
     made = limiter()
     first, _ = fill(made)
     waiter = stand(made)
-    made.give(first, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
 
     assert made.take(0.1) == 0
     assert waiter.heard == [waiter.place] != [0]
@@ -114,7 +114,7 @@ def test_in_turn():
     held = fill(made)
     waiters = [stand(made) for _ in range(3)]
     for place in held:
-        made.give(place, "nothing", 0.1, 0.1)
+        made.give(place, "nothing", 0.1)
 
     assert [bool(waiter.place) for waiter in waiters] == [True, True, False]
 
@@ -124,7 +124,7 @@ def test_the_critical_first():
     made = limiter()
     first, _ = fill(made)
     low, high = stand(made, rank=SHEDDABLE), stand(made, rank=CRITICAL)
-    made.give(first, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
 
     assert (low.place, bool(high.place)) == (0, True)
 
@@ -174,7 +174,7 @@ def test_a_place_is_not_given_to_who_is_late():
     made = limiter()
     first, _ = fill(made)
     late, timely = stand(made, 0.0), stand(made, 0.5)
-    made.give(first, "nothing", 1.2, 1.2)
+    made.give(first, "nothing", 1.2)
 
     assert (late.place, late.heard) == (0, [0])
     assert timely.place > 0
@@ -217,7 +217,7 @@ def test_a_place_that_came_free_meanwhile():
     made = limiter()
     first, _ = fill(made)
     assert made.take(0.0) == 0
-    made.give(first, "nothing", 0.0, 0.0)
+    made.give(first, "nothing", 0.0)
 
     assert made.wait(0.0, CRITICAL, None, 0.0).place > 0
 
@@ -228,13 +228,13 @@ def test_who_leaves_the_queue_takes_nothing_with_it():
     first, second = fill(made)
     gone, placed, last = (stand(made) for _ in range(3))
     made.leave(gone, 0.1)
-    made.give(first, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
     made.leave(placed, 0.2)
 
     assert gone.place == 0
     assert last.place > 0
-    made.give(second, "nothing", 0.3, 0.3)
-    made.give(last.place, "nothing", 0.3, 0.3)
+    made.give(second, "nothing", 0.3)
+    made.give(last.place, "nothing", 0.3)
     assert (made.in_flight, made.waiting) == (0, 0)
 
 
@@ -243,7 +243,7 @@ def test_a_driver_that_listens_late_is_told():
     made = limiter()
     first, _ = fill(made)
     waiter = made.wait(0.0, CRITICAL, None, 0.0)
-    made.give(first, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
     heard = []
     waiter.watch(lambda: heard.append(1))
 
@@ -256,8 +256,8 @@ def test_a_driver_that_is_gone_harms_nobody():
     first, second = fill(made)
     broken, sound = made.wait(0.0, CRITICAL, None, 0.0), stand(made)
     broken.watch([].pop)
-    made.give(first, "nothing", 0.1, 0.1)
-    made.give(second, "nothing", 0.1, 0.1)
+    made.give(first, "nothing", 0.1)
+    made.give(second, "nothing", 0.1)
 
     assert sound.heard == [sound.place]
 

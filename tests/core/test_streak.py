@@ -109,9 +109,11 @@ def test_quick_failures_that_go_on(process):
 
     assert process.may
 
-    process.at(NOW - 5, offered=2)
+    busy = Process()
+    busy.at(NOW - 5, offered=2)
+    busy.fails(NOW - 3, NOW)
 
-    assert not process.may
+    assert not busy.may
 
 
 def test_second_time_out_in_a_row_needs_a_sign_of_life_always(process):

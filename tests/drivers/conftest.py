@@ -51,7 +51,10 @@ class Host:
     def __init__(self):
         self.clock = VirtualClock(0.0)
         self.sink = CollectingSink()
-        self.engine = PolicyEngine(clock=self.clock, sinks=[self.sink], seed=0)
+        text = "version: 1\nall: {breaker: {kind: classic}}"
+        self.engine = PolicyEngine.from_text(
+            text, clock=self.clock, sinks=[self.sink], seed=0
+        )
         self.now = self.clock.now
         self.sleep = self.clock.sleep
         self.asleep = self.clock.asleep

@@ -142,7 +142,6 @@ def test_a_thread_in_virtual_time(host):
     first = host.call(policy)
     first.advance(ARRIVED, host.now())
     second = type(first)(first._binding, Facts(), "c-2", lambda: 0.5)
-    second.limiter = first.limiter
     host.wait = host.engine.wait
     finish = threads.run(second, pytest.fail, host)
 

@@ -267,7 +267,10 @@ def test_evicted_scopes_are_counted(meter, resilience_clock):
 
 def test_every_attempt_is_counted_once(meter, resilience_clock):
     """Attempts made equal attempts counted: clean, retried, refused, cancelled."""
-    engine = PolicyEngine(clock=resilience_clock, sinks=[meter.sink], seed=0)
+    text = "version: 1\nall: {breaker: {kind: classic}}"
+    engine = PolicyEngine.from_text(
+        text, clock=resilience_clock, sinks=[meter.sink], seed=0
+    )
     refused = ConnectionRefusedError()
     scripts = [[1], [refused, 1], [refused] * 3, [ValueError()], [KeyboardInterrupt()]]
     made = 0

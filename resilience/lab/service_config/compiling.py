@@ -192,9 +192,7 @@ class _Channel:
 
     def config(self) -> dict[str, Any]:
         """Return what is said once."""
-        made: dict[str, Any] = {
-            "loadBalancingConfig": balancing_config(self._policy)
-        }
+        made: dict[str, Any] = {"loadBalancingConfig": balancing_config(self._policy)}
         if self._policy.health_check is not None:
             made["healthCheckConfig"] = {"serviceName": self._policy.health_check}
         return made
