@@ -158,12 +158,12 @@ class AdaptiveBreaker:
             return self._closed_permit
         with self._lock:
             if caller is None:
-                return self._admit_locked(now, rng(), is_marked=False)
-            return self._admit_locked(now, caller.level, is_marked=caller.is_marked)
+                return self._admit_locked(now, rng(), False)
+            return self._admit_locked(now, caller.level, caller.is_marked)
 
     def _admit_locked(
-        self, now: float, level: float, *, is_marked: bool
-    ) -> Permit | Refusal:
+        self, now: float, level: float, is_marked: bool
+    ) -> Permit | Refusal:  # noqa: FBT001 - a private one
         state = self.state
         if state in _BY_HAND:
             if state != "forced-open":

@@ -38,7 +38,7 @@ _BUDGET: Final = {
     # Finagle's and Linkerd's form: what is added is in proportion to what is asked.
     "kind": "ratio",
     # Enough where one answer in eight is an error (goodput .998; .979 with 0.1); twice
-    # that and a cut of capacity that no breaker sees heals in 21 s for 11 s (S4, 500/s).
+    # that and a cut of capacity without a breaker heals in 21 s for 11 s (S4, 500/s).
     "ratio": 0.2,
     # A rarely used client may still repeat: one retry a second (two calls a second, 5 %
     # errors: .997, without a reserve .993; with 10 the cut above heals in 19 s).
@@ -72,7 +72,7 @@ _BREAKER: Final = {
     # Short first, growing: a blip costs a second, an outage is asked every ten (S1a,
     # classic: heals in 7.5 s, in 9.0 s with 5 s).
     "open_for": 1.0,
-    # S1a, classic: 4.4 s with 5 s, 12.2 s with a minute; longer asks a dead server less.
+    # S1a, classic: 4.4 s with 5 s, 12.2 s with a minute; a dead server is asked less.
     "max_open_for": 10.0,
     "probes": 5,
     "concurrent_probes": 1,

@@ -25,7 +25,7 @@ def hosts(tmp_path, monkeypatch):
         policy = breaker(kind="adaptive", unit_s=1.0)
         found = AdaptiveBreaker(policy, scope, host.rows(scope))
         end = time.monotonic()
-        for at in range(10, -1, -1):
+        for at in range(30, -1, -1):
             now = end - at * 0.1
             for number in range(4):
                 permit = found.admit(now, lambda: 0.5)

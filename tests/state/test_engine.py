@@ -58,7 +58,7 @@ def files(folder):
     [("process", "adaptive", 0), ("host", "classic", 1), ("host", "adaptive", 1)],
 )
 def test_a_file_is_made_where_something_is_shared(engine, folder, state, kind, made):
-    """Only `state: host` makes the host's file, whatever the breaker: for the budget."""
+    """Only `state: host` makes it, whatever the breaker: for the budget."""
     call(engine(state, kind))
 
     assert len(files(folder)) == made
