@@ -158,12 +158,12 @@ class AdaptiveBreaker:
             return self._closed_permit
         with self._lock:
             if caller is None:
-                return self._admit_locked(now, rng(), False)
-            return self._admit_locked(now, caller.level, caller.is_marked)
+                return self._admit_locked(now, rng(), is_marked=False)
+            return self._admit_locked(now, caller.level, is_marked=caller.is_marked)
 
     def _admit_locked(
-        self, now: float, level: float, is_marked: bool
-    ) -> Permit | Refusal:  # noqa: FBT001 - a private one
+        self, now: float, level: float, *, is_marked: bool
+    ) -> Permit | Refusal:
         state = self.state
         if state in _BY_HAND:
             if state != "forced-open":
@@ -341,14 +341,7 @@ class AdaptiveBreaker:
 
     def _name_locked(self, now: float) -> None:
         """Call the state by its name; a change of name is a change to tell."""
-        admission = self._admission
-        name: State = "limiting"
-        if admission.fraction >= 1:
-            name = "closed"
-        elif admission.is_open:
-            name = "open"
-        elif admission.is_good:
-            name = "recovering"
+        name = self._admission.name
         if name != self.state:
             self._tell_locked(name, now)
         if name == "closed":

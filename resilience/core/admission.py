@@ -12,7 +12,7 @@ outages, brownouts and overload in three topologies; `AdaptiveRule` says what ea
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from .ticks import Sums
 
@@ -170,6 +170,15 @@ class Admission:
         self._growth = 0.0
         self._pause = 0.0
         self._rate = self.rule.usual_rate
+
+    @property
+    def name(self) -> Literal["closed", "open", "recovering", "limiting"]:
+        """What people call it: open where nothing is known since a deep cut."""
+        if self.fraction >= 1:
+            return "closed"
+        if self.is_open:
+            return "open"
+        return "recovering" if self.is_good else "limiting"
 
     def passes_nothing(self, age: float) -> bool:
         """Is it open and pausing, *age* after the cut?"""

@@ -74,6 +74,7 @@ def test_a_lease_ends_under_a_queue_too(lost):
     for number in range(2):
         made.take(0.0 if number < lost else 5.0)
     early = stand(made, LEASE_S - 0.5)
+    assert made.take(LEASE_S) == 0  # who comes does not pass who waits
     late = stand(made, LEASE_S)
 
     assert [early.place > 0, late.place > 0] == [True, lost == 2]

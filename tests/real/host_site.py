@@ -276,6 +276,7 @@ class Eight:
         """
         name, backend = self.backend()
         self.use(name, [backend.port] * EIGHT, [0.025] * EIGHT)
+        self.who_limits(1.5)  # who is new judges nothing for an attempt timeout
         backend.kill()
         bad: dict[int, float] = {}
         known: dict[int, float] = {}
