@@ -133,7 +133,7 @@ KEYS = (
     _key(LIMITER, "max_limit", 50, 200, 1000, at=1, trials=[FULL]),
     _key(LIMITER, "max_queue", 1, 20, 100, at=1, trials=[FULL]),
     _key(LIMITER, "max_wait", "20ms", "100ms", "500ms", at=1, trials=[FULL]),
-    _key(OUTLIERS, "failure_ratio", 0.1, 0.2, 0.3, 0.5, at=2, trials=[SLOW, FEW]),
+    _key(OUTLIERS, "failure_ratio", 0.1, 0.2, 0.25, 0.3, 0.5, at=2, trials=[SLOW, FEW]),
     _key(OUTLIERS, "interval", "500ms", "1s", "2s", "10s", at=1, trials=[SLOW]),
     _key(OUTLIERS, "request_volume", 10, 20, 50, 100, at=1, trials=[SLOW, FEW]),
     _key(

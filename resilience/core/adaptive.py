@@ -308,8 +308,7 @@ class AdaptiveBreaker:
             or (
                 admission.fraction >= 1
                 and self._streak.newest > judged
-                and self._streak.length >= self.policy.rule.lonely_bad
-                and is_lonely(rows, self._streak.newest, newest, self.policy.rule)
+                and is_lonely(rows, self._streak, newest, self.policy.rule)
             )
         )
         is_own = is_alone or not is_shared

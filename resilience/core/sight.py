@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from .admission import AdaptiveRule, Fresh
 from .policy import BreakerPolicy
-from .ticks import NO_SUMS, Rows, Sums, look_back, total_of
+from .streak import Streak
+from .ticks import LENGTH, NO_SUMS, Rows, Sums, look_back, total_of
 
 
 SLOW_TICKS = 3
@@ -140,12 +141,19 @@ class Seen:
         return self._view.draw(self.long())
 
 
-def is_lonely(rows: Rows, newest_bad: int, newest: int, rule: AdaptiveRule) -> bool:
-    """Did nearly nobody else see anything bad around this process's *newest_bad*?"""
-    last = min(newest, newest_bad + rule.short_ticks)
+def is_lonely(rows: Rows, streak: Streak, newest: int, rule: AdaptiveRule) -> bool:
+    """Is it this process alone that sees everything fail, up to the tick *newest*?
+
+    Enough of the others' results are needed to say so, of the same time: what they saw
+    before it began says nothing.
+    """
+    if streak.length < rule.lonely_bad:
+        return False
     others_bad = others = 0
-    for tick in range(max(0, last - rule.long_ticks), last + 1):
+    for tick in range(
+        max(streak.begun, newest - LENGTH + rule.short_ticks), newest + 1
+    ):
         host, own = rows.total(tick), total_of((rows.own,), tick)
         others_bad += host.bad - own.bad
         others += host.results - own.results
-    return others_bad <= rule.trip_share * others
+    return others >= rule.lonely_bad and others_bad <= rule.trip_share * others

@@ -24,7 +24,7 @@ class Streak:
         per_unit: ticks in an attempt timeout.
     """
 
-    __slots__ = ("_begun", "_furthest", "_per_unit", "_was_slow", "length", "newest")
+    __slots__ = ("_furthest", "_per_unit", "_was_slow", "begun", "length", "newest")
 
     def __init__(self, furthest: int, per_unit: int) -> None:
         self._furthest = furthest
@@ -33,7 +33,8 @@ class Streak:
         """Bad results without an answer to this process in between."""
         self.newest = -1
         """The tick of the newest one; -1: none yet."""
-        self._begun = -1
+        self.begun = -1
+        """The tick of the first one in the row."""
         self._was_slow = False
 
     def add(self, rows: Rows, tick: int, *, is_slow: bool) -> None:
@@ -42,7 +43,7 @@ class Streak:
             total_of((rows.own,), seen).ok for seen in range(self.newest + 1, tick + 1)
         ):
             self.length = 0
-            self._begun = tick
+            self.begun = tick
         self.length += 1
         self.newest = tick
         self._was_slow = is_slow
@@ -57,7 +58,7 @@ class Streak:
         """
         if not self.length or tick - self.newest > self._furthest:
             return True
-        is_moment = self.newest - self._begun <= self._per_unit // MOMENTS
+        is_moment = self.newest - self.begun <= self._per_unit // MOMENTS
         if is_moment and not self._was_slow:
             return True
         if (is_moment or not self._was_slow) and not self._others_asked(rows, tick):

@@ -136,7 +136,8 @@ class Breaker(Part):
     mode: Mode = UNSET
     """Mode of this mechanism; the weaker of it and the rule's mode holds."""
     kind: Literal["classic", "adaptive"] = UNSET
-    """`classic`: closed, open, half-open. `adaptive`: sheds as much as fails."""
+    """`classic`: closed, open, half-open. `adaptive`: sheds as much as fails. A key of
+    the classic one alone means `classic`."""
     scope: Annotated[list[Dimension], Field(min_length=1, max_length=6)] = UNSET
     """Calls that agree in all of these share one breaker (and one retry budget)."""
     window: Window = UNSET

@@ -19,6 +19,7 @@ from . import editions, sizes
 from .channel import ChannelPolicy, compile_channel
 from .compiled import Compiled, compile_policy
 from .durations import show
+from .implied import imply
 from .merge import Cell, Node, Source, effective, effective_channel, leaves
 from .narrowing import is_list, is_map
 from .words import KEYS_OF_BUDGET, MODES, SIZES, TIMES, Calls, Switch
@@ -104,7 +105,7 @@ class PolicyTable:
     ) -> list[Leaf]:
         """Return every value that holds for a method, with its source and notes."""
         mode = self.mode if root_mode is None else root_mode
-        node = effective(self.texts, protocol, name, service, method)
+        node = imply(effective(self.texts, protocol, name, service, method))
         notes = compile_policy(node, protocol, self._mode(node, mode)).notes
         result = [self._mode_leaf(node, mode)]
         for path, cell in leaves(node):
@@ -156,7 +157,7 @@ class PolicyTable:
         found = self._cache.get(key)
         if found is not None:
             return found
-        node = effective(self.texts, protocol, name, service, method)
+        node = imply(effective(self.texts, protocol, name, service, method))
         made = compile_policy(node, protocol, self._mode(node, mode))
         with self._lock:
             # Methods for which the same holds share one: there may be thousands.

@@ -190,7 +190,7 @@ def test_outlier_detection():
     tuned = channel({"outlier_detection": {"failure_ratio": 0.5}}).outliers
 
     assert policy.built_in().channel_for("cart").outliers is None
-    assert (1.0, 0.3, 20, 3, 30.0, 0.1) == astuple(switched)
+    assert (1.0, 0.25, 20, 3, 30.0, 0.1) == astuple(switched)
     assert (1.0, 0.5, 20, 3, 30.0, 0.1) == astuple(tuned)
 
 

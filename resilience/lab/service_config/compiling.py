@@ -14,6 +14,7 @@ from resilience.core.target import Protocol
 from resilience.errors import Problem
 from resilience.policy import PolicyTable, match
 from resilience.policy.channel import balancing_config
+from resilience.policy.implied import imply
 from resilience.policy.merge import Path, effective, level_paths
 
 from .findings import Findings
@@ -110,7 +111,7 @@ def _rule(
         pattern=pattern,
         levels=level_paths(*where),
         policy=table.policy_for(*where),
-        node=effective(table.texts, *where),
+        node=imply(effective(table.texts, *where)),
     )
 
 
