@@ -37,7 +37,7 @@ class Levels:
 
     def see(self, level: float) -> None:
         """A call of *level* is offered."""
-        own, place = self._rows.own, MIX + min(CLASSES - 1, int(level * CLASSES))
+        own, place = self._rows.own, MIX + int(level * CLASSES)
         own[place] += 1
         if own[place] > MOST_SEEN:
             for cell in range(MIX, MIX + CLASSES):
@@ -50,5 +50,5 @@ class Levels:
         rank, inside = divmod(level * CLASSES, 1)
         if total < ENOUGH:
             return 1 - inside
-        at = min(CLASSES - 1, int(rank))
+        at = int(rank)
         return (sum(mix[at + 1 :]) + mix[at] * (1 - inside)) / total

@@ -52,7 +52,7 @@ def test_engine_mode_switches_at_run_time(
     """The native behaviour is back with the next call, and so is ours."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
     native = {"legacy": 3, "standard": 3, "adaptive": 3}[mode]
-    engine = make_engine({"retry": {"max_attempts": 2}})
+    engine = make_engine({"retry": {"max_attempts": 2}, "breaker": "off"})
     client = connect("sqs", engine, mode=mode, retries={"total_max_attempts": native})
     counts = []
 

@@ -99,11 +99,11 @@ def test_check_fine():
 def test_check_says_what_does_not_act(plain):
     """What a good policy asks for in vain is said."""
     with plain.open("a", encoding="utf-8") as file:
-        file.write("all: {limiter: on}\n")
+        file.write("aws: {all: {failover: [{region: eu-west-1}]}}\n")
     result = run("check", plain)
 
     assert 0 == result.exit_code
-    assert "nothing limits in this release" in result.stdout
+    assert "writes fail over only where" in result.stdout
 
 
 def test_check_findings(bad):

@@ -30,6 +30,7 @@ def call_of(rules, facts, *, mode="enforce", sinks=()):
     attempt_ms=st.none() | st.integers(1, 100_000),
     facts=st.builds(
         Facts,
+        level=st.none() | st.floats(0.0, 1.0, exclude_max=True),
         timeout_s=TIMES,
         deadline_at=st.none() | st.floats(1000.0, 1100.0),
         streams=st.booleans(),
