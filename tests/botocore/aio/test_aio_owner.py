@@ -52,7 +52,7 @@ async def test_recovered(mode, wire, connect, make_engine, clock):
 @pytest.mark.parametrize("mode", MODES)
 async def test_engine_mode_switches_at_run_time(mode, wire, connect, make_engine):
     """The native behaviour is back with the next call, and so is ours."""
-    engine = make_engine({"retry": {"max_attempts": 2}})
+    engine = make_engine({"retry": {"max_attempts": 2}, "breaker": "off"})
     client = await connect("sqs", engine, mode=mode, retries={"total_max_attempts": 3})
     client._endpoint._sleep = lambda seconds: asyncio.sleep(0)
     counts = []
