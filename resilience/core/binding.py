@@ -5,12 +5,11 @@ eviction makes adapters ask for a new one. Calls in flight keep the one they beg
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .breaker import Breaker
 from .budget import RetryBudget
-from .hedging import Hedging
 from .kinds import MakeCall, make_other
-from .limiter import Limiter
 from .policy import (
     BreakerPolicy,
     BudgetPolicy,
@@ -22,6 +21,11 @@ from .policy import (
 from .record import Mode
 from .scope import Scope
 from .target import Target
+
+
+if TYPE_CHECKING:
+    from .hedging import Hedging
+    from .limiter import Limiter
 
 
 _Mechanism = RetryPolicy | BudgetPolicy | BreakerPolicy | HedgingPolicy | LimiterPolicy
@@ -44,10 +48,10 @@ class Binding:
     epoch: int
     records_successes: bool = True
     """False: no sink wants the record of a call whose first attempt succeeded."""
-    hedging: Hedging | None = None
+    hedging: "Hedging | None" = None
     hedging_acts: bool = False
     """False: what would have been hedged is recorded only."""
-    limiter: Limiter | None = None
+    limiter: "Limiter | None" = None
     limiter_acts: bool = False
     """False: who would have waited or been refused is recorded only."""
     make_call: MakeCall | None = None

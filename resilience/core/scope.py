@@ -9,20 +9,21 @@ looked at when a binding is made, not on each call.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .admission import RULE
 from .breaker import Breaker
 from .budget import RetryBudget, make_budget
-from .classic import ClassicBreaker
-from .hedging import Hedging, Hedgings
 from .latency import Latency
-from .limiter import Limiter
 from .policy import BreakerPolicy, BudgetPolicy, HedgingPolicy, LimiterPolicy
 from .shared_budget import SharedBudget, pool_key
 from .target import Target
 from .ticks import OwnRows, Rows
 
+
+if TYPE_CHECKING:
+    from .hedging import Hedging, Hedgings
+    from .limiter import Limiter
 
 LONG_AGO = float("-inf")
 EVICT_SHARE = 16
@@ -83,15 +84,18 @@ class Scope:
         return _first_of(self.breakers, self._make(policy))
 
     def _make(self, policy: BreakerPolicy) -> Breaker:
+        # Whoever has one kind mostly does without the other.
         if policy.kind == "adaptive":
-            from .adaptive import AdaptiveBreaker  # most processes do without
+            from .adaptive import AdaptiveBreaker
 
             rows = self._rows(evidence_key(self.key, policy))
             return AdaptiveBreaker(policy, self.key, rows)
+        from .classic import ClassicBreaker
+
         return ClassicBreaker(policy, self.key)
 
     @property
-    def all_limiters(self) -> list[Limiter]:
+    def all_limiters(self) -> "list[Limiter]":
         """Those that are there."""
         return [*(self.limiters or {}).values()]
 
@@ -111,14 +115,18 @@ class Scope:
                 return SharedBudget(policy, rows)
         return make_budget(policy)
 
-    def hedging(self, policy: HedgingPolicy, method: str) -> Hedging:
+    def hedging(self, policy: HedgingPolicy, method: str) -> "Hedging":
         """What calls of *method* under these parameters share for hedging."""
         if self.hedgings is None:
+            from .hedging import Hedgings  # most processes do without
+
             self.hedgings = Hedgings()
         return self.hedgings.of(replace(policy, mode="enforce"), method)
 
-    def limiter(self, policy: LimiterPolicy) -> Limiter:
+    def limiter(self, policy: LimiterPolicy) -> "Limiter":
         """The limiter of these parameters; the mode is not one of them."""
+        from .limiter import Limiter  # most processes do without
+
         if self.limiters is None:
             self.limiters = {}
         policy = _enforced(policy)
