@@ -55,13 +55,14 @@ def trailing(error):
 @pytest.mark.slow
 def test_nobody_works_past_the_callers_deadline(hops):
     """The last of three servers has less time than the first, and is told to stop."""
-    told, seen = threading.Event(), []
+    told, left, seen = threading.Event(), threading.Event(), []
 
     def hang(request, context):
         seen.append((context.time_remaining(), time.monotonic()))
         context.add_callback(told.set)
         told.wait(10)
         seen.append((0.0, time.monotonic()))
+        left.set()
         return b"late"
 
     call = hops(hang, ErrorMap())
@@ -71,7 +72,7 @@ def test_nobody_works_past_the_callers_deadline(hops):
         call(b"x", timeout=0.2)
 
     ended = time.monotonic()
-    assert told.wait(10)
+    assert left.wait(10)
     (allowed, _), (_, stopped) = seen
     assert grpc.StatusCode.DEADLINE_EXCEEDED is caught.value.code()
     assert allowed < 0.2
