@@ -147,7 +147,7 @@ def test_objects(client, proxy):
 
     assert b"data" == s3.get_object(Bucket="orders", Key="1")["Body"].read()
     with pytest.raises(s3.exceptions.NoSuchKey):
-        s3.get_object(Bucket="orders", Key="2")
+        s3.get_object(Bucket="orders", Key="no such key")
     proxy.lose = 1
     with pytest.raises(ConnectionClosedError):
         s3.put_object(Bucket="orders", Key="3", Body=b"x", IfNoneMatch="*")
