@@ -94,6 +94,9 @@ WANTED: dict[str, list[Wanted]] = {
         Wanted("goodput_fault", ">=", 0.9997, 1.0),
         Wanted("amplification", "<=", 1 / 0.95 + 0.002, 1 / 0.95),
     ],
+    "S5-30": [
+        Wanted("goodput_fault", ">=", 0.80, 0.973),
+    ],
     "S6a": [
         Wanted("latency_p99_s", "<=", 0.016, 0.0087),
         Wanted("latency_p999_s", "<=", 0.025, 0.0226),

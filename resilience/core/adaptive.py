@@ -56,10 +56,10 @@ class AdaptiveBreaker:
     # fmt: off
     __slots__ = (
         "_admission", "_at", "_closed_permit", "_cut_tick", "_evidence", "_furthest",
-        "_good_s", "_is_alone", "_judged", "_levels", "_lock", "_per_unit", "_rate",
-        "_rows", "_slow_s", "_streak", "_tick", "_tick_s", "_turn_at", "_unit_s",
-        "_usual_s", "changes", "generation", "openings", "own_faults", "policy",
-        "probes", "rejected", "scope", "since", "state",
+        "_good_s", "_is_alone", "_judged", "_levels", "_lock", "_per_unit", "_quick_s",
+        "_rate", "_rows", "_slow_s", "_streak", "_tick", "_tick_s", "_turn_at",
+        "_unit_s", "_usual_s", "changes", "generation", "openings", "own_faults",
+        "policy", "probes", "rejected", "scope", "since", "state",
     )
     # fmt: on
 
@@ -208,7 +208,7 @@ class AdaptiveBreaker:
         if (
             permit is not self._closed_permit
             or self.state != "closed"
-            or elapsed_s > self._good_s
+            or elapsed_s > self._quick_s
         ):
             return False
         if now >= self._turn_at:
@@ -244,23 +244,26 @@ class AdaptiveBreaker:
         with self._lock:
             if now >= self._turn_at:
                 self._turn_locked(now, rng)
+                if is_ok and not long and self._admission.fraction >= 1:
+                    self._see_usual(elapsed_s)
             is_fresh = permit.generation == self.generation
-            slow_s = self._slow_s if is_ok else self._good_s
-            is_slow = not long and elapsed_s > slow_s
+            is_slow = not long and elapsed_s > (self._slow_s if is_ok else self._good_s)
             self._count_locked(is_ok=is_ok, is_fresh=is_fresh, is_slow=is_slow)
+            if is_fresh and (evidence == "overload" or (is_ok and is_slow)):
+                own, place = self._at
+                own[place + FRESH_SLOW] += 1
 
     def _see_usual(self, elapsed_s: float) -> None:
         """What is slow follows what is usual, where that takes a while."""
         self._usual_s += (elapsed_s - self._usual_s) * USUAL_SHARE
         self._good_s, self._slow_s = patience(self.policy, self._usual_s)
+        self._quick_s = min(self._good_s, self._slow_s)
 
     def _count_locked(self, *, is_ok: bool, is_fresh: bool, is_slow: bool) -> None:
         own, place = self._at
         own[place + (OK if is_ok else BAD)] += 1
         if is_fresh:
             own[place + (FRESH_OK if is_ok else FRESH_BAD)] += 1
-            if is_ok and is_slow:
-                own[place + FRESH_SLOW] += 1
         if not is_ok:
             tick = self._tick
             self._streak.add(self._rows, tick, is_slow=is_slow)

@@ -46,6 +46,20 @@ class AdaptiveRule:
     """No cut leaves less; but at twice this or less nothing passes in the pause."""
     shallow: float = 0.85
     """A first cut to more than this is none, and retries stop below it."""
+    partial: float = 0.03
+    """Quick answers above this share of the results show that the target keeps up with
+    what it gets: what fails beside them fails for another reason, and would fail as
+    often if less were sent. That is no reason to shed."""
+    life_results: int = 4
+    """So many of the newest results are looked at for it..."""
+    life_units: float = 1.5
+    """...or those of so many attempt timeouts."""
+    past_results: int = 50
+    """So many older ones show whether it was as bad before."""
+    sudden_bad: float = 0.8
+    """More than this share of one tick cuts at once, where all was well before..."""
+    sudden_results: int = 8
+    """...of at least so many results."""
     short_ticks: int = 2
     """The newest ticks that a first cut looks at."""
     long_ticks: int = 10
@@ -105,7 +119,7 @@ class Fresh(NamedTuple):
     ok: int
     bad: int
     slow: int
-    """Of the ok ones."""
+    """What tells of load: slow ones of the ok, and refusals for want of room."""
     slow_now: int
     """Of these, in the newest ticks alone."""
     missing: int
@@ -136,6 +150,14 @@ class Evidence(Protocol):
         Where many processes look, what the worst of them has seen counts for nothing:
         its own network may be broken.
         """
+        ...
+
+    def life(self) -> Sums:
+        """The newest results since the last cut, of an attempt timeout at most."""
+        ...
+
+    def past(self) -> Sums:
+        """More of them, as far back as any count."""
         ...
 
     def long(self) -> Sums:
@@ -209,16 +231,51 @@ class Admission:
             span: the tick's length.
         """
         if self.fraction >= 1:
-            if seen.tick.bad and self.is_bad(seen.short()):
-                return self._is_cut(seen, rate)
-            return False
+            return bool(seen.tick.bad) and (
+                self._is_sudden(seen, rate) or self._is_first(seen, rate)
+            )
         fresh = seen.fresh()
+        is_borne = (
+            fresh.bad <= self.rule.fresh_bad_share * fresh.results
+            or self._keeps_up(seen.life())
+            or (fresh.ok > fresh.slow and self._is_steady(seen))
+        )
         # What is bad and was sent before the last cut is no news.
-        share = self.rule.fresh_bad_share
-        if seen.tick.fresh_bad and fresh.bad > share * fresh.results:
-            return self._is_cut(seen, rate)
-        self._rise(fresh, seen.age, span)
+        if seen.tick.fresh_bad and not is_borne:
+            self._cut_again(seen, rate)
+            return True
+        self._rise(fresh, seen.age, span, is_borne=is_borne)
         return False
+
+    def _keeps_up(self, life: Sums) -> bool:
+        """Are there quick answers beside what fails?"""
+        return life.fresh_ok - life.fresh_slow > self.rule.partial * life.fresh
+
+    def _is_steady(self, seen: Evidence) -> bool:
+        """Was it as bad a while ago, with quick answers all the time?"""
+        past, life = seen.past(), seen.life()
+        bad, results = past.fresh_bad - life.fresh_bad, past.fresh - life.fresh
+        share = self.rule.partial
+        return bad > self.rule.fresh_bad_share * results and (
+            past.fresh_ok - past.fresh_slow > max(1, share * past.fresh)
+        )
+
+    def _is_sudden(self, seen: Evidence, rate: float) -> bool:
+        """Does nearly all fail from one tick to the next? It is cut, then."""
+        rule, tick = self.rule, seen.tick
+        if (
+            tick.results < rule.sudden_results
+            or tick.bad - tick.worst < rule.least_bad
+            or tick.bad - tick.fresh_slow <= rule.sudden_bad * tick.results
+        ):
+            return False
+        long = seen.long()
+        before = long.bad - tick.bad + long.fresh_slow - tick.fresh_slow
+        if before >= rule.trip_share * (long.results - tick.results):
+            return False  # or there was nothing
+        accepted = rule.headroom * tick.ok / tick.results
+        self.shut(max(rule.floor, accepted), rate, seen.draw())
+        return True
 
     def is_bad(self, short: Sums) -> bool:
         """Do the newest results, but for those of the worst process, call for a cut?"""
@@ -226,21 +283,35 @@ class Admission:
         bad = short.bad - short.worst
         if short.bad < rule.least_bad or not bad:
             return False
-        return bad > rule.trip_share * short.results
+        return bad > rule.trip_share * (short.results - short.worst)
 
-    def _is_cut(self, seen: Evidence, rate: float) -> bool:
-        rule, long = self.rule, seen.long()
-        accepted = rule.headroom * long.ok / max(1, long.offered)
-        fraction = max(rule.floor, min(self.fraction, accepted))
-        if self.fraction >= 1:
-            # Of few results some are still under way: that is no loss yet. And one
-            # call's own attempts are one opinion.
-            answered = rule.headroom * long.ok / max(1, long.results)
-            is_shallow = max(fraction, answered) >= rule.shallow
-            if is_shallow or long.offered < rule.least_bad:
-                return False
+    def _is_first(self, seen: Evidence, rate: float) -> bool:
+        """Is it bad by now? What was whole is cut, then."""
+        rule, short = self.rule, seen.short()
+        if (
+            not self.is_bad(short)
+            or self._keeps_up(seen.life())
+            or self._is_steady(seen)
+        ):
+            return False
+        long = seen.long()
+        fraction = self._accepted(long)
+        # Of few results some are still under way: that is no loss yet. And one call's
+        # own attempts are one opinion.
+        answered = rule.headroom * long.ok / max(1, long.results)
+        is_shallow = max(fraction, answered) >= rule.shallow
+        if is_shallow or long.offered < rule.least_bad:
+            return False
         self.shut(fraction, rate, seen.draw())
         return True
+
+    def _cut_again(self, seen: Evidence, rate: float) -> None:
+        self.shut(min(self.fraction, self._accepted(seen.long())), rate, seen.draw())
+
+    def _accepted(self, long: Sums) -> float:
+        """What a cut leaves: what was accepted, and a little more."""
+        rule = self.rule
+        return max(rule.floor, min(1, rule.headroom * long.ok / max(1, long.offered)))
 
     def shut(self, fraction: float, rate: float, draw: float) -> None:
         """Cut to *fraction*; *draw*, uniform on [0, 1), is for the pause after it."""
@@ -251,7 +322,7 @@ class Admission:
         self._rate = rate
         self._pause = self.rule.pause_of(rate, draw)
 
-    def _rise(self, fresh: Fresh, age: float, span: float) -> None:
+    def _rise(self, fresh: Fresh, age: float, span: float, *, is_borne: bool) -> None:
         rule = self.rule
         if fresh.ok:
             self.is_open = False
@@ -262,7 +333,7 @@ class Admission:
             self.is_good = False
             self._growth = 0.0
             self._times(1 + rule.creep * span)
-        elif fresh.ok and fresh.bad <= rule.fresh_bad_share * fresh.results:
+        elif fresh.ok and is_borne:
             self.is_good = True
             growth = self._growth * rule.acceleration or rule.scaled(
                 rule.growth, rule.growth_power, self._rate

@@ -104,6 +104,28 @@ class Seen:
         rule = self._rule
         return self._back(rule.short_ticks, lambda s: s.results >= rule.least_results)
 
+    def life(self) -> Sums:
+        """The newest results since the last cut, of an attempt timeout at most."""
+        rule = self._rule
+        unit = round(rule.life_units * self._view.per_unit)
+        return self._since_cut(rule.short_ticks, rule.life_results, unit)
+
+    def past(self) -> Sums:
+        """More of them."""
+        rule = self._rule
+        return self._since_cut(rule.long_ticks, rule.past_results, LENGTH)
+
+    def _since_cut(self, ticks: int, results: int, most: int) -> Sums:
+        newest = self._newest
+        oldest = max(self._oldest, self._cut_tick + 1, newest + 1 - most)
+        return look_back(
+            self._view.total,
+            newest,
+            oldest,
+            ticks=ticks,
+            enough=lambda s: s.fresh >= results,
+        )
+
     def long(self) -> Sums:
         """More of them."""
         rule = self._rule
@@ -142,10 +164,11 @@ class Seen:
 
 
 def is_lonely(rows: Rows, streak: Streak, newest: int, rule: AdaptiveRule) -> bool:
-    """Is it this process alone that sees everything fail, up to the tick *newest*?
+    """Is this process alone with what it sees, everything failing, up to *newest*?
 
-    Enough of the others' results are needed to say so, of the same time: what they saw
-    before it began says nothing.
+    It is where the others see little fail, and where they have next to nothing to say:
+    then what it sees is all that is known. Theirs counts from when its row of failures
+    began: what they saw before says nothing.
     """
     if streak.length < rule.lonely_bad:
         return False
@@ -156,4 +179,4 @@ def is_lonely(rows: Rows, streak: Streak, newest: int, rule: AdaptiveRule) -> bo
         host, own = rows.total(tick), total_of((rows.own,), tick)
         others_bad += host.bad - own.bad
         others += host.results - own.results
-    return others >= rule.lonely_bad and others_bad <= rule.trip_share * others
+    return others < rule.lonely_bad or others_bad <= rule.trip_share * others

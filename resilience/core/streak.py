@@ -4,13 +4,16 @@ A retry helps a call whose attempt was unlucky, and harms a server that cannot k
 The two look alike to a process that makes few calls; a sign of life tells them apart.
 """
 
-from .ticks import OFFERED, OK, Rows, place_of, total_of
+from .ticks import FRESH_SLOW, OFFERED, OK, Rows, place_of, total_of
 
 
 QUIET_UNITS = 3
 """Attempt timeouts in which others ask, or a sign of life cannot be expected."""
-
-
+FEW = 2
+"""Where fewer results than this were seen in an attempt timeout, a sign of life may be
+older than that..."""
+LIFE_UNITS = 1.5
+"""...but not older than this: what goes on for long leaves none."""
 MOMENTS = 5
 """What is bad within this part of an attempt timeout is bad at one moment: a server
 that closes its connections fails many calls, and each may be tried again."""
@@ -66,15 +69,22 @@ class Streak:
         return self._shows_life(rows, tick)
 
     def _shows_life(self, rows: Rows, tick: int) -> bool:
-        """Was anybody of this host answered within the last attempt timeout?"""
+        """Was anybody of this host answered of late, and quickly?"""
         own = rows.own
-        if own[place_of(own, tick) + OK]:
+        place = place_of(own, tick)
+        if own[place + OK] > own[place + FRESH_SLOW]:
             return True
         settled = tick - 1 - rows.lag
-        return any(
-            total_of((own,), seen).ok or (seen <= settled and rows.total(seen).ok)
-            for seen in range(tick - 1, max(-1, settled - self._per_unit), -1)
-        )
+        enough = settled - self._per_unit
+        results = 0
+        for seen in range(tick - 1, settled - round(LIFE_UNITS * self._per_unit), -1):
+            sums = rows.total(seen) if seen <= settled else total_of((own,), seen)
+            if seen <= enough and results >= FEW:
+                break
+            if sums.quick:
+                return True
+            results += sums.results
+        return False
 
     def _others_asked(self, rows: Rows, tick: int) -> bool:
         """Were calls offered beside the one that failed?"""

@@ -49,7 +49,7 @@ class Sums(NamedTuple):
     """Fresh: of attempts that were sent since the last cut."""
     fresh_bad: int = 0
     fresh_slow: int = 0
-    """Of the fresh and ok ones."""
+    """Fresh ones that tell of load: slow answers, and refusals for want of room."""
     sent: int = 0
     """Attempts that began while not all could."""
     worst: int = 0
@@ -59,6 +59,11 @@ class Sums(NamedTuple):
     def results(self) -> int:
         """Attempts that ended with something to say."""
         return self.ok + self.bad
+
+    @property
+    def quick(self) -> bool:
+        """Are there answers beyond as many as tell of load?"""
+        return self.ok > self.fresh_slow
 
     @property
     def fresh(self) -> int:

@@ -4,8 +4,9 @@
 
 In each round a real backend, which eight processes call over real channels, is killed;
 timed is from the second process's first bad result until the last one limits. All have
-300 ms, judged by the median, for the machine may be busy: a tick until it is complete,
-one until all see it, and the pause between two calls are by design. Then attempts
+300 ms, judged by the median, for the machine may be busy: what is left of a tick, one
+that fails as a whole, one until all see it and the pause between two calls are by
+design. Then attempts
 at a dead backend are counted: there are to be as many as one process of the host's
 whole rate makes, within a quarter. Exit code 1 when one does not hold.
 """

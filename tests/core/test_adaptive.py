@@ -97,6 +97,41 @@ def test_one_failure_in_twenty_rejects_nobody(processes, rate):
     assert clients.rejected == 0
 
 
+@SPREAD
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_random_errors_are_no_reason_to_shed(processes, rate, share):
+    """Where answers come quickly beside the errors, nearly all calls are let through.
+
+    Where calls are rare a run of errors may look like an outage, for a while.
+    """
+    clients = Clients(processes, rate)
+    draw = clients.random.random
+    clients.run(10).count()
+    clients.run(40, lambda: "failure" if draw() < share else "success")
+
+    most = {80.0: 0.01, 8.0: 0.05, 1.0: 0.5}[rate]
+
+    assert clients.rejected <= most * clients.offered
+
+
+def test_refusals_for_want_of_room_are_a_reason_to_shed():
+    """A target that asks for less, more often than it answers, is sent less."""
+    clients = Clients().run(10).count()
+    draw = clients.random.random
+    clients.run(3, lambda: "overload" if draw() < 0.6 else "success")
+
+    assert clients.rejected > 0.2 * clients.offered
+
+
+def test_a_dead_target_is_known_after_one_tick():
+    """A tenth of a timeout in which all fails is enough where calls are frequent."""
+    clients = Clients(8, 320.0).run(10).run(0.21, "failure", took_s=0.002)
+    for each in clients.all:
+        each.admit(clients.now, lambda: 0.5)
+
+    assert all(fraction < 0.2 for fraction in clients.fractions)
+
+
 def test_who_is_new_has_seen_too_little():
     """Nothing is cut before an attempt timeout has passed, then all is."""
     clients = Clients().run(0.9, "failure", took_s=0.002)
@@ -145,6 +180,7 @@ def test_nothing_passes_in_the_pause_but_marks():
     clients = Clients().run(5).run(1.5, "failure", took_s=0.002)
     found = clients.all[0]
     found.move("open", clients.now)
+    before = found.probes
 
     assert isinstance(clients.ask(caller=Caller(0.999)), Refusal)
 
@@ -157,7 +193,7 @@ def test_nothing_passes_in_the_pause_but_marks():
     clients.now = refusal.retry_at + 0.01
 
     assert isinstance(clients.ask(caller=Caller(0.0)), Refusal)
-    assert clients.ask(caller=Caller(0.999)).probe == found.probes == 2
+    assert clients.ask(caller=Caller(0.999)).probe == found.probes == before + 2
 
 
 def test_a_refused_call_is_told_when_its_level_passes():

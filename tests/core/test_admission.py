@@ -24,6 +24,8 @@ class Known:
     age: float = 0.0
     seen: Sums = NO_SUMS
     measured: Sums = NO_SUMS
+    newest: Sums = NO_SUMS
+    before: Sums = NO_SUMS
     found: Fresh = NOTHING
 
     def short(self) -> Sums:
@@ -31,6 +33,12 @@ class Known:
 
     def long(self) -> Sums:
         return self.measured
+
+    def life(self) -> Sums:
+        return self.newest
+
+    def past(self) -> Sums:
+        return self.before
 
     def fresh(self) -> Fresh:
         return self.found
@@ -144,6 +152,85 @@ def test_a_failure_after_a_cut_cuts_again():
     assert admission.fraction == pytest.approx(0.1 * RULE.headroom)
     assert admission.judge(failing(bad=1, ok=0, accepted=90), 80.0, TICK)
     assert admission.fraction < before
+
+
+# What shedding cannot help
+
+
+def partial(*, ok=1, slow=0, bad=9, past_ok=0, past_bad=0):
+    """A tick as in `failing`, with quick answers beside what fails."""
+    known = failing(bad=bad, ok=ok, accepted=ok, failed=bad)
+    known.tick = Sums(ok=ok, bad=bad, fresh_ok=ok, fresh_bad=bad)
+    known.newest = Sums(ok=ok, bad=bad, fresh_ok=ok, fresh_bad=bad, fresh_slow=slow)
+    known.before = Sums(fresh_ok=ok + past_ok, fresh_bad=bad + past_bad)
+    return known
+
+
+def test_quick_answers_beside_failures_are_no_reason_to_shed():
+    """A target that answers some at once keeps up: it fails for another reason."""
+    assert not Admission().judge(partial(ok=1), 80.0, TICK)
+    assert Admission().judge(partial(ok=1, slow=1), 80.0, TICK)
+    assert Admission().judge(partial(ok=0), 80.0, TICK)
+
+
+def test_what_was_as_bad_before_is_no_reason_to_shed():
+    """A run of failures is chance where as many failed before, and some did not."""
+    assert not Admission().judge(partial(ok=0, past_ok=6, past_bad=30), 80.0, TICK)
+    assert Admission().judge(partial(ok=0, past_ok=30, past_bad=6), 80.0, TICK)
+    assert Admission().judge(partial(ok=0, past_ok=1, past_bad=35), 80.0, TICK)
+
+
+def test_a_cut_that_does_not_help_is_given_up():
+    """Quick answers among fresh failures raise it, as if nothing had failed."""
+    admission = cut(accepted=40)
+    before = admission.fraction
+
+    assert not admission.judge(partial(ok=1, bad=3), 80.0, TICK)
+    assert admission.fraction == pytest.approx(before * (1 + RULE.growth))
+
+    admission = cut(accepted=40)
+
+    assert admission.judge(partial(ok=1, slow=1, bad=3), 80.0, TICK)
+
+
+# All at once
+
+
+def sudden(*, ok=0, bad=10, worst=2, told=0, well=90, ill=0):
+    """A tick that fails, of which *told* tell of load, after a second of answers."""
+    return Known(
+        tick=Sums(ok=ok, bad=bad, worst=worst, fresh_bad=bad, fresh_slow=told),
+        seen=Sums(ok=ok, bad=bad, worst=worst),
+        measured=Sums(
+            offered=100, ok=well + ok, bad=bad + ill, worst=worst, fresh_slow=told
+        ),
+        newest=Sums(fresh_ok=well, fresh_bad=bad),
+    )
+
+
+def test_a_tick_that_fails_as_a_whole_cuts_at_once():
+    """One tick is enough, and says how deep, though most of the second was well."""
+    admission = Admission()
+
+    assert admission.judge(sudden(), 80.0, TICK)
+    assert admission.fraction == RULE.floor
+    assert admission.is_open
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(sudden(ok=3), id="not nearly all"),
+        pytest.param(sudden(bad=7), id="few results"),
+        pytest.param(sudden(worst=10), id="one process"),
+        pytest.param(sudden(worst=9), id="one beside one process"),
+        pytest.param(sudden(told=5), id="load"),
+        pytest.param(sudden(well=60, ill=30), id="ill before"),
+    ],
+)
+def test_less_than_a_whole_tick_waits_for_more(known):
+    """What is not sudden, or not sure, is judged by the newest ticks and the second."""
+    assert not Admission().judge(known, 80.0, TICK)
 
 
 # Up

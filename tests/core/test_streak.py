@@ -3,12 +3,13 @@
 import pytest
 
 from resilience.core.streak import Streak
-from resilience.core.ticks import OFFERED, OK, begin
+from resilience.core.ticks import BAD, FRESH_SLOW, OFFERED, OK, begin
 from resilience.lab.simulate.hosts import Host
 
 
 NOW = 100
 FURTHEST, PER_UNIT = 50, 10
+CELLS = {"offered": OFFERED, "ok": OK, "bad": BAD, "slow": FRESH_SLOW}
 
 
 class Process:
@@ -24,7 +25,7 @@ class Process:
     def at(self, tick, **cells):
         place = begin(self.rows.own, tick)
         for cell, value in cells.items():
-            self.rows.own[place + {"offered": OFFERED, "ok": OK}[cell]] = value
+            self.rows.own[place + CELLS[cell]] = value
 
     def fails(self, *ticks, is_slow=False):
         for tick in ticks:
@@ -77,6 +78,27 @@ def test_an_old_answer_is_no_sign_of_life(process):
     process.fails(NOW, is_slow=True)
 
     assert not process.may
+
+
+@pytest.mark.parametrize(("slow", "may"), [(1, True), (2, False)])
+@pytest.mark.parametrize("when", [NOW, NOW - 5])
+def test_a_slow_answer_is_no_sign_of_life(process, slow, may, when):
+    """Slow answers tell of a queue, which a retry would make longer."""
+    process.at(NOW - 10, offered=2)
+    process.at(when, ok=2, slow=slow)
+    process.fails(NOW - 1, is_slow=True)
+
+    assert process.may is may
+
+
+@pytest.mark.parametrize(("bad", "may"), [(1, True), (2, False)])
+def test_where_little_is_heard_a_sign_of_life_may_be_older(process, bad, may):
+    """A host that makes two calls per timeout is not silent for one that was lost."""
+    process.at(NOW - 14, offered=2, ok=1)
+    process.at(NOW - 3, bad=bad)
+    process.fails(NOW, is_slow=True)
+
+    assert process.may is may
 
 
 def test_a_peer_s_answer_is_a_sign_of_life():

@@ -106,16 +106,16 @@ def time_to_know(workers, heard, backend: str) -> float:
 
 
 def test_all_know_what_two_have_seen(workers, heard):
-    """All limit a dead backend within half a second of the second to have evidence."""
+    """All limit a dead backend within 300 ms of the second to have evidence."""
     times = []
     for each in workers[2:]:
         each.order("slow")
-    for backend in ("cart", "search", "stock"):  # a busy machine may miss one
+    for backend in ("cart", "search", "stock", "mail"):  # a busy machine may miss
         times.append(round(time_to_know(workers, heard, backend), 3))
-        if times[-1] <= 0.5:
+        if times[-1] <= 0.3:
             break
 
-    assert min(times) <= 0.5, times
+    assert min(times) <= 0.3, times
 
 
 def test_a_broken_network_is_one_s_own(workers, heard):

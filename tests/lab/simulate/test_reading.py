@@ -70,7 +70,7 @@ def test_built_in_scenarios(name):
 
 def test_the_published_ones_ship():
     """Every scenario with published figures is there."""
-    wanted = {"S1a", "S1b", "S2", "S3", "S4", "S4L3", "S4L5", "S5-1", "S5-5"}
+    wanted = {"S1a", "S1b", "S2", "S3", "S4", "S4L3", "S4L5", "S5-1", "S5-5", "S5-30"}
 
     assert wanted | {"S6a", "S6b", "S7", "S9", "safe-load"} <= set(names())
 
