@@ -65,9 +65,9 @@ def encoded() -> tuple[float, int]:
     threads.run(engine.new_call(engine.bind(TARGET), FACTS), succeed, engine)
     started = time.thread_time()
     for _ in range(CALLS):
-        encoding.line(last.record)  # type: ignore[arg-type]
+        encoding.line(last.record)
     spent = (time.thread_time() - started) / CALLS * 1e6
-    return spent, len(encoding.line(last.record))  # type: ignore[arg-type]
+    return spent, len(encoding.line(last.record))
 
 
 def played(folder: Path) -> tuple[float, Replayed]:

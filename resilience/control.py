@@ -60,7 +60,7 @@ class ControlFile:
             return False, ""
         self._seen = seen
         try:
-            with open(self.path, encoding="utf-8") as file:  # noqa: PTH123
+            with open(self.path, encoding="utf-8") as file:  # noqa: PTH123 - without pathlib
                 self.mode = _mode_in(file.read(MAX_CONTROL_BYTES))
         except (OSError, ValueError) as error:
             # A file that cannot be understood changes nothing.

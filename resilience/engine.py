@@ -26,6 +26,7 @@ from resilience.core.scope import MakeRows, Scopes, scope_key
 from resilience.core.target import NO_FACTS, Facts, Idempotency, Target
 from resilience.drivers.timer import Timer
 from resilience.fallback import Fallbacks
+from resilience.live import Live
 from resilience.sharing import Sharing
 from resilience.telemetry.fanout import Fanout, Sink
 
@@ -89,12 +90,15 @@ class PolicyEngine:
         self._bindings: dict[Target, Binding] = {}
         self._sharing = Sharing(rows, self.now, self._renew_bindings)
         self._scopes = Scopes(max_scopes, self._renew_bindings, self._sharing.rows)
+        self._live = Live(self, self._sharing)
         self._timer: Timer | None = None
         self._mode: Mode | None = parse_mode(os.environ.get("RESILIENCE_MODE"))
         path = control_file or os.environ.get("RESILIENCE_CONTROL_FILE")
         self._control = ControlFile(path) if path else None
         self.is_controlled = self._control is not None
         """Is there a control file, so that adapters must `look` with each call?"""
+        self.drilled: Callable[[], dict[str, Any]] | None = None
+        """What the drill says whose faults calls of this engine meet; None: none do."""
         self._next_look = 0.0
         self.closed = False
         self._renew_process()
@@ -119,7 +123,6 @@ class PolicyEngine:
         if not paths:
             msg = "from_yaml needs at least one file"
             raise TypeError(msg)
-
         return cls._loaded(lambda: policy.load_files(paths), options)
 
     @classmethod
@@ -148,6 +151,7 @@ class PolicyEngine:
         if self._sharing.adopt(table.state, table.name):
             self._scopes.forget_evidence()
         self._renew_bindings()
+        self._live.adopted()
         for notice in table.notices:
             self.emit((Notice("policy", notice, self.now()),))
 
@@ -164,8 +168,7 @@ class PolicyEngine:
         try:
             table = self._load()
         except (ValueError, OSError) as error:
-            text = f"reload failed, the old policy stays: {error}"
-            self.emit((Notice("reload-failed", text, self.now()),))
+            self.emit((Notice("reload-failed", self._live.failed(error), self.now()),))
             raise
         self._adopt(table)
 
@@ -184,6 +187,7 @@ class PolicyEngine:
     def mode(self, mode: Mode | None) -> None:
         self._mode = parse_mode(mode)
         self._renew_bindings()
+        self._live.say()
 
     def _override(self) -> Mode | None:
         control = self._control.mode if self._control else None
@@ -202,8 +206,8 @@ class PolicyEngine:
             self.emit((Notice("control-file", problem, now),))
         if changed:
             self._renew_bindings()
-            text = f"mode is now {self.mode}"
-            self.emit((Notice("mode-changed", text, now),))
+            self._live.say()
+            self.emit((Notice("mode-changed", f"mode is now {self.mode}", now),))
 
     def _renew_bindings(self) -> None:
         self._bindings = {}
@@ -236,6 +240,7 @@ class PolicyEngine:
         scope = self._scopes.get(scope_key(target, dimensions), self.now())
         successes = self.fanout.wants_successes
         bound = bind(target, found, mode, scope, epoch, successes=successes)
+        self._live.catch_up()
         if notices := self._sharing.notices():
             self.emit(notices)
         return bound
@@ -269,8 +274,7 @@ class PolicyEngine:
         return timer
 
     def _timer_failed(self, error: Exception) -> None:
-        text = f"a timer function raised {error!r}"
-        self.emit((Notice("timer", text, self.now()),))
+        self.emit((Notice("timer", f"a timer function raised {error!r}", self.now()),))
 
     # -- plain functions ---------------------------------------------------------
 
@@ -327,18 +331,12 @@ class PolicyEngine:
     def snapshot(self) -> dict[str, Any]:
         """Modes, policy and every scope's state, as data ready for JSON."""
         return {
-            "name": self.table.name,
-            "mode": self.mode,
-            "file_mode": self.table.mode,
-            "policy_hash": self.table.hash,
-            "edition": self.table.edition,
-            "sources": list(self.table.sources),
-            "loaded_at": self.loaded_at,
-            "pid": os.getpid(),
+            **self._live.snapshot(),
             "scopes": self._scopes.snapshot(self.now()),
             "evicted_scopes": self._scopes.evicted,
             "processes": self._sharing.processes(),
             "sink_failures": self.fanout.failures,
+            "drill": None if self.drilled is None else self.drilled(),
         }
 
     def breaker(self, scope: str) -> BreakerControl:
@@ -357,6 +355,7 @@ class PolicyEngine:
         self.closed = True
         if self._timer is not None:
             self._timer.close()
+        self._live.close()
         self._sharing.close()
         self.fanout.close()
 
@@ -382,6 +381,7 @@ class PolicyEngine:
         self._renew_process()
         self._scopes.renew()
         self._sharing.renew()
+        self._live.renew()
         self.fanout.renew()
         if self._timer is not None:
             self._timer.renew()

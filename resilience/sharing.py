@@ -51,6 +51,11 @@ class Sharing:
             host.close()
         return self._given is None and (was_shared or state == "host")
 
+    @property
+    def is_with_host(self) -> bool:
+        """Does the policy share state with other processes of the host?"""
+        return self._given is None and self._state == "host"
+
     def rows(self, key: str) -> Rows:
         """The evidence of the scope called *key*."""
         if self._given is not None:

@@ -157,6 +157,19 @@ def test_module_size_and_law(module):
     assert ast.get_docstring(ast.parse(text))
 
 
+def test_tests_and_scripts_fit_in_the_head_too():
+    """What nobody imports is read as well: a file is split where its subject splits."""
+    folders = ("tests", "benchmarks", "examples", "tools")
+    paths = [path for name in folders for path in (ROOT / name).rglob("*.py")]
+
+    assert paths
+    assert [
+        str(path.relative_to(ROOT))
+        for path in paths
+        if "_pb2" not in path.name and len(path.read_text().splitlines()) > 400
+    ] == []
+
+
 def test_lower_bounds_are_the_tested_ones():
     """Each lower bound that we publish is one that `make lowest` installs."""
     project = PROJECT["project"]

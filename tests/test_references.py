@@ -1,6 +1,7 @@
 """The references under docs/ say what the code says."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,13 @@ def test_reference_is_current(name):
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
 
     assert TOOL.REFERENCES[name]() == written
+
+
+def test_every_environment_variable_is_documented():
+    """The variables in the reference are those that the code names."""
+    pattern = re.compile(r"\bRESILIENCE_[A-Z_]+\b")
+    sources = (ROOT / "resilience").rglob("*.py")
+    named = {name for path in sources for name in pattern.findall(path.read_text())}
+    written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+    assert named == set(pattern.findall(written))

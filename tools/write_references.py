@@ -1,18 +1,22 @@
-"""Write docs/policy-keys.md and docs/metrics.md from the code that they describe.
+"""Write policy-keys.md, metrics.md and commands.md of docs/ from the code.
 
     python tools/write_references.py
 
 tests/test_references.py fails when a file is stale.
 """
 
+import ast
 import inspect
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
+import click
 from pydantic import BaseModel
 
 from resilience import policy
+from resilience.cli.commands import cli
 from resilience.policy.model import AwsRule, Policy, Rule
 from resilience.policy.transport import Channel
 from resilience.telemetry import names
@@ -113,11 +117,17 @@ def policy_keys() -> str:
     return "\n".join(lines) + "\n"
 
 
-def metrics() -> str:
-    """The reference of every metric: the table; what is written around it stays."""
-    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+def _within(name: str, lines: list[str]) -> str:
+    """The document with *lines* as its table; what is written around it stays."""
+    text = (DOCS / name).read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
+    table = "\n".join(lines)
+    return f"{before}{BEGIN}{table}\n{END}{after}"
+
+
+def metrics() -> str:
+    """The reference of every metric."""
     lines = [
         "",
         "Written by `tools/write_references.py` from `resilience/telemetry/names.py`.",
@@ -132,15 +142,71 @@ def metrics() -> str:
                 f"| `{metric.name}` | {metric.kind} | `{metric.unit}` "
                 f"| {attributes} | {metric.description} |"
             )
-    table = "\n".join(lines)
-    return f"{before}{BEGIN}{table}\n{END}{after}"
+    lines += ["", "Attributes of metrics and spans:", ""]
+    lines += ["| attribute | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {text} |" for name, text in _attributes()]
+    return _within("metrics.md", lines)
 
 
-REFERENCES = {"policy-keys.md": policy_keys, "metrics.md": metrics}
+def _attributes() -> Iterator[tuple[str, str]]:
+    """Names and the docstrings under them; events are told in the document."""
+    body = ast.parse(inspect.getsource(names)).body
+    for one, told in pairwise(body):
+        match one, told:
+            case (
+                ast.Assign(targets=[ast.Name(name)], value=ast.Constant(str(value))),
+                ast.Expr(ast.Constant(str(text))),
+            ) if not name.startswith(("EVENT_", "METER", "OTHER")):
+                yield value, " ".join(text.split())
+
+
+def _usage(command: click.Command) -> str:
+    """The command with its arguments."""
+    words = []
+    for one in command.params:
+        if isinstance(one, click.Argument):
+            word = one.metavar or str(one.name).upper() + "..." * (one.nargs < 0)
+            words.append(word if one.required or one.metavar else f"[{word}]")
+    return " ".join(["resilience", str(command.name), *words])
+
+
+def _option(one: click.Option) -> str:
+    """An option with what it takes."""
+    names = ", ".join(f"`{name}`" for name in one.opts)
+    if one.is_flag:
+        return names
+    taken = one.metavar or one.type.name.upper().partition(" ")[0]
+    if isinstance(one.type, click.Choice):
+        taken = "|".join(one.type.choices)
+    taken = taken.replace("|", "\\|")  # or it ends the cell
+    return f"{names[:-1]} {taken}`"
+
+
+def commands() -> str:
+    """The reference of every command."""
+    lines = ["", "Written by `tools/write_references.py` from `resilience/cli`."]
+    for command in cli.commands.values():
+        module = inspect.getdoc(inspect.getmodule(command.callback)) or ""
+        exits = module.partition("Exit codes: ")[2].partition("\n\n")[0]
+        # Of several sentences the first is about the codes.
+        exits = " ".join(exits.split()).partition(". ")[0].rstrip(".")
+        about = " ".join((command.help or "").split())
+        lines += ["", f"### `{_usage(command)}`", "", f"{about} Exit codes: {exits}."]
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        lines += ["", "| option | meaning |", "|---|---|"]
+        lines += [f"| {_option(one)} | {one.help} |" for one in options]
+    return _within("commands.md", lines)
+
+
+REFERENCES = {
+    "policy-keys.md": policy_keys,
+    "metrics.md": metrics,
+    "commands.md": commands,
+}
 
 
 def main() -> None:
-    """Write both."""
+    """Write them all."""
     for name, made in REFERENCES.items():
         (DOCS / name).write_text(made(), encoding="utf-8")
 

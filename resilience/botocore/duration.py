@@ -89,8 +89,21 @@ def asked(service: str, operation: str, model: Any, params: Mapping[str, Any]) -
     if _streams(model):
         return UNBOUNDED
     if model.has_streaming_input:
-        return _by_size(params.get(model.input_shape.serialization["payload"]))
+        return by_size(params.get(model.input_shape.serialization["payload"]))
     return NOT_LONG
+
+
+def sized_by(service: str, operation: str, model: Any) -> str | None:
+    """The member whose size alone says what a request asks for; None: there is none."""
+    key, shape = (service, operation), model.input_shape
+    if not model.has_streaming_input or _streams(model):
+        return None
+    if key in HELD or key == ("lambda", "Invoke"):
+        return None
+    if any(name in shape.members for name in WAITS):
+        return None
+    payload: str | None = shape.serialization.get("payload")
+    return payload
 
 
 def can_be_long(service: str, operation: str, model: Any) -> bool:
@@ -127,7 +140,8 @@ def depends_on_params(service: str, operation: str, model: Any) -> bool:
     )
 
 
-def _by_size(body: object) -> Asked:
+def by_size(body: object) -> Asked:
+    """What a request asks for that uploads *body*."""
     size = _size(body)
     if size is None:
         return UNBOUNDED

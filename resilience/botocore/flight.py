@@ -50,6 +50,7 @@ class Flight:
     _context: MutableMapping[str, Any] | None = None
     _base_read: Any = None
     _sent = False
+    _on_wire = False
     _wakes_later = False
     _start: StartAttempt | None = None
     _error: Exception | None = None
@@ -183,7 +184,9 @@ class Flight:
 
     def gone(self) -> None:
         """Whatever happened, the call is over: permits go back."""
-        self.limit.release()
+        limit = self.limit
+        if not limit.kept:
+            limit.at = None  # as `release` does, but for its frame
         if self.trace is not None:
             self.trace.over()
         if self._loop.finished is None or self._loop.held:
@@ -208,6 +211,7 @@ class Flight:
             BotocoreRejected: the time was over before the first attempt was sent.
             Exception: the last real error, when it was over before a later one.
         """
+        self._on_wire = True
         if self._context is None:
             self._context = context
             self._base_read = context.get(READ)
@@ -233,7 +237,16 @@ class Flight:
                 if left <= 0:
                     self._out_of_time(start)
             limit.at = end
-            self._bound_silence(start, left, context)
+            guard, own_s = self.guard, self._bound.silence_s
+            usual_s = guard.read_timeout_s
+            # Where silence is bounded as ever there is nothing to say.
+            if (
+                start.number > 1
+                or not guard.is_hard
+                or self._base_read is not None
+                or (own_s and usual_s and own_s > usual_s)
+            ):
+                self._bound_silence(start, left, context)
         self._sent = True
         if self.owns_retries and start.number > 1 and "retries" in context:
             context["retries"]["max"] = self._max_attempts

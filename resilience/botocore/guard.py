@@ -259,12 +259,21 @@ class Guard:
         takeover = self.takeover
         if takeover is not None:
             if can_carry(self._model.service_name, name):
-                with _making:
-                    takeover.follow(name, self._parameters_built, self._before_send)
+                self._will_follow(name)
             # A call that was under way when we came may have had the old handlers
             # remembered for the next ones.
             takeover.forget()
         return self._operations.setdefault(name, made)
+
+    def _will_follow(self, name: str) -> None:
+        """There may be calls of operation *name* that are followed, in any thread."""
+        with _making:
+            self._follow(name)
+
+    def _follow(self, name: str) -> None:
+        """Hear what following calls of operation *name* takes; harmless twice."""
+        if self.takeover is not None:
+            self.takeover.follow(name, self._parameters_built, self._before_send)
 
     def client_error(self, parsed: Mapping[str, Any], name: str) -> Exception:
         """The error that botocore would raise for the answer *parsed*."""

@@ -219,7 +219,8 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
 
 
 def _s3_condition(params: Params) -> Entry | None:
-    if any(params.get(key) for key in ("IfNoneMatch", "IfMatch", "WriteOffsetBytes")):
+    get = params.get
+    if get("IfNoneMatch") or get("IfMatch") or get("WriteOffsetBytes"):
         reason = "its condition would be judged against its own first write"
         return Entry("none", reason)
     return None

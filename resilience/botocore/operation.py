@@ -20,7 +20,14 @@ from resilience.core.binding import Binding
 from resilience.core.target import Facts, Target
 from resilience.engine import PolicyEngine
 
-from .duration import LONG_POLLS, Asked, asked, depends_on_params
+from .duration import (
+    LONG_POLLS,
+    Asked,
+    asked,
+    by_size,
+    depends_on_params,
+    sized_by,
+)
 from .idempotency import declaration
 from .intents_applied import Applied, Carrier
 from .labels import MEMBERS, named
@@ -65,6 +72,7 @@ class Operation:
         self._asked: Asked | None = None
         if not depends_on_params(service, model.name, model):
             self._asked = asked(service, model.name, model, {})
+        self._sized_by = sized_by(service, model.name, model)
         self._bound: Bound | None = None
         self._narrow: dict[tuple[tuple[str, str], ...], Bound] = {}
 
@@ -131,7 +139,9 @@ class Operation:
         if is_alone and bound.facts is not None:
             return bound.facts
         wants = self._asked
-        if wants is None:
+        if wants is None and self._sized_by is not None:
+            wants = by_size(params.get(self._sized_by))
+        elif wants is None:
             service = self._target.service
             wants = asked(service, self.model.name, self.model, params)
         serves = served is not None and not served.has_ended

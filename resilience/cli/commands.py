@@ -19,7 +19,9 @@ from . import render
 from .audit import audit
 from .doctor import doctor
 from .drill import drill
+from .explain_call import explain_call
 from .host import status, top
+from .live import explain_live
 from .replay import replay
 from .service_config import service_config
 from .simulate import simulate
@@ -81,8 +83,17 @@ def check(files: tuple[str, ...], form: str) -> None:
 
 
 @cli.command()
-@click.argument("words", nargs=-1, required=True, metavar="[FILES]... METHOD")
-@click.option("--protocol", type=click.Choice(["grpc", "aws", "app"]))
+@click.argument("words", nargs=-1, metavar="[FILES]... METHOD")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="By what this host's processes have loaded; METHOD may be left out.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["grpc", "aws", "app"]),
+    help="Whose METHOD it is, where its form does not say.",
+)
 @click.option("--target", help="Name given to intercept_channel (gRPC).")
 @click.option(
     "--mode",
@@ -92,6 +103,8 @@ def check(files: tuple[str, ...], form: str) -> None:
 @_FORMAT
 def explain(
     words: tuple[str, ...],
+    *,
+    live: bool,
     protocol: str | None,
     target: str | None,
     mode: Any,
@@ -100,8 +113,17 @@ def explain(
     """Show what holds for METHOD and which line says so.
 
     METHOD is shop.Cart/GetCart, s3.PutObject or app:rates/quote. Without FILES the
-    built-in values are explained.
+    built-in values are explained. With --live each policy that is live on this host
+    is shown, with its hash, files and processes; exit 1 if there is none, if engines
+    of one name differ, or if a file says something else by now.
     """
+    if live:
+        sys.exit(
+            explain_live(words, protocol=protocol, target=target, mode=mode, form=form)
+        )
+    if not words:
+        msg = "METHOD is missing (--live does without)"
+        raise click.UsageError(msg)
     *files, method = words
     try:
         table = _read(files) if files else policy.built_in()
@@ -150,6 +172,7 @@ cli.add_command(doctor)
 cli.add_command(drill)
 cli.add_command(service_config)
 cli.add_command(replay)
+cli.add_command(explain_call)
 cli.add_command(simulate)
 cli.add_command(status)
 cli.add_command(top)

@@ -1,10 +1,15 @@
 """`resilience status` and `resilience top`: what this host's processes share.
 
-Exit codes: 0 shown, 1 nothing is shared under the name that was asked for.
+What a drill injects into them comes first: it may explain all that follows.
+
+Exit codes: 0 shown, 1 (`status`) nothing is shared under the name that was asked for.
 """
 
 import sys
 import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console, Group
@@ -17,10 +22,17 @@ from resilience.lab.host import HostScope, HostView, look
 from . import keys, render
 
 
+if TYPE_CHECKING:
+    from resilience.drilling.shown import DrillShown, FaultShown
+
+
 _NAME = click.option("--name", help="Only the policy of that name.")
 _STYLES = {"closed": "green", "limiting": "yellow", "open": "bold red"}
 _LONGEST = 120
 """Characters of a scope that are shown."""
+_MOST_FAULTS = 10
+_MOST_TOLD = 20
+"""Scopes whose evidence is told."""
 
 
 @click.command()
@@ -33,13 +45,16 @@ _LONGEST = 120
     help="text for people, json with stable keys for programs.",
 )
 def status(name: str | None, form: str) -> None:
-    """Show once what this host's processes share under `state: host`."""
+    """Show once what this host's processes share under `state: host`, and drills."""
     found = look(name)
     if form == "json":
-        render.data({"command": "status", **found.as_dict()})
+        drills = [one.as_dict() for one in _drills()]
+        render.data({"command": "status", **found.as_dict(), "drills": drills})
     else:
         console = Console(highlight=False, markup=False, emoji=False)
-        console.print(_text(found))
+        for part in _all(found):
+            # Long lines stay whole: what cuts them is the terminal's.
+            console.print(part, soft_wrap=isinstance(part, Text))
     sys.exit(1 if name is not None and not found.policies else 0)
 
 
@@ -59,22 +74,71 @@ def top(name: str | None, every: float, times: int | None) -> None:
     ended = threading.Event()
     with (
         keys.pressed("q", ended.set),
-        Live(_text(look(name)), console=console, screen=console.is_terminal) as live,
+        Live(_live(name), console=console, screen=console.is_terminal) as live,
     ):
         looks = 1
         try:
             while times is None or looks < times:
                 if ended.wait(every):
                     break
-                live.update(_text(look(name)), refresh=True)
+                live.update(_live(name), refresh=True)
                 looks += 1
         except KeyboardInterrupt:
             return
 
 
-def _text(found: HostView) -> Group | Text:
+def _drills() -> "tuple[DrillShown, ...]":
+    from resilience.drilling.announcing import announced
+
+    return announced()
+
+
+def _live(name: str | None) -> Group:
+    return Group(*_all(look(name)))
+
+
+def _all(found: HostView) -> list[Text | Table]:
+    """What is shown, from top to bottom."""
+    lines: list[Text | Table] = [line for one in _drills() for line in _drill(one)]
+    return [*lines, *_scopes(found), *_careful(found.scopes)]
+
+
+def _drill(one: "DrillShown") -> list[Text]:
+    """What is injected into one process, and how much of it."""
+    said = f"drill {_shown(one.name)}: {_standing(one)}, {_hits(one.injected)}"
+    style = "bold red" if one.state == "injecting" else "yellow"
+    where = f"  process {one.pid}" + (f", {_shown(one.file)}" if one.file else "")
+    lines = [Text(said, style), Text(where, style)]
+    lines += [
+        Text(f"  {_shown(fault.words)}, {_when(fault)}: {_hits(fault.injected)}", style)
+        for fault in one.faults[:_MOST_FAULTS]
+    ]
+    if len(one.faults) > _MOST_FAULTS:
+        more = f"  and {len(one.faults) - _MOST_FAULTS} more (--format json)"
+        lines.append(Text(more, style))
+    return lines
+
+
+def _standing(one: "DrillShown") -> str:
+    if one.elapsed_s is None:
+        return "has not begun"
+    if one.state == "over":
+        return f"over, {_shown(one.why)}"
+    how = "injects faults" if one.state == "injecting" else "injects nothing now"
+    return f"{how}, {max(0.0, one.duration_s - one.elapsed_s):.0f} s left"
+
+
+def _when(fault: "FaultShown") -> str:
+    return "now" if fault.is_on else f"{fault.from_s:g} s to {fault.until_s:g} s"
+
+
+def _hits(number: int) -> str:
+    return f"{number} injected"
+
+
+def _scopes(found: HostView) -> list[Text | Table]:
     if not found.policies:
-        return Text("nothing is shared on this host by this user (state: host)")
+        return [Text("nothing is shared on this host by this user (state: host)")]
     rows = Table(box=None, pad_edge=False, header_style="bold")
     rows.add_column("scope", overflow="fold")
     rows.add_column("state", no_wrap=True)
@@ -94,7 +158,27 @@ def _text(found: HostView) -> Group | Text:
         )
     plural = "" if found.processes == 1 else "es"
     scopes = f"{len(found.scopes)} scope{'s' * (len(found.scopes) != 1)}"
-    return Group(Text(f"{found.processes} process{plural}, {scopes}"), rows)
+    return [Text(f"{found.processes} process{plural}, {scopes}"), rows]
+
+
+def _careful(scopes: Sequence[HostScope]) -> list[Text | Table]:
+    """Of those that are not closed: where, since when, on what evidence."""
+    found = [one for one in scopes if one.state != "closed"]
+    lines: list[Text | Table] = []
+    for one in found[:_MOST_TOLD]:
+        pids = ", ".join(map(str, one.careful_pids))
+        head = f"{one.state} {_shown(one.scope)}{_since(one)}, process {pids}"
+        lines += [Text(head, _STYLES[one.state]), Text(f"  {one.evidence}")]
+    if len(found) > _MOST_TOLD:
+        lines.append(Text(f"and {len(found) - _MOST_TOLD} more (--format json)"))
+    return lines
+
+
+def _since(one: HostScope) -> str:
+    if one.since_s is None:
+        return ""
+    began = datetime.now(UTC) - timedelta(seconds=one.since_s)
+    return f" since {began:%H:%M:%S} UTC ({one.since_s:.0f} s)"
 
 
 def _processes(scope: HostScope) -> str:

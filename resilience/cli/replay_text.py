@@ -1,6 +1,6 @@
 """A replay as text for people: tables, examples, and what cannot be known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -8,6 +8,8 @@ from rich.text import Text
 from resilience.lab.claims import Verdict
 from resilience.lab.replay import Replayed
 from resilience.lab.replay.counting import Count
+
+from .printable import printable
 
 
 _TITLES = (
@@ -42,9 +44,9 @@ def show(found: Replayed, verdicts: Sequence[Verdict]) -> None:
     console.print(
         Text.assemble(
             (f"{records['calls']} calls", "bold"),
-            f" of {_plural(records['processes'], 'process')} in "
+            f" of {_plural(records['processes'], 'process')}{_on(records['hosts'])} in "
             f"{records['span_s']:.6g}s, under {policy['name']} {policy['hash']}, "
-            f"mode {policy['mode']}",
+            f"mode {policy['mode']}, state {policy['state']}",
         )
     )
     _methods(console, found)
@@ -57,7 +59,7 @@ def show(found: Replayed, verdicts: Sequence[Verdict]) -> None:
         f"{made['unknown']} unknown"
     )
     for note in found.notes:
-        console.print(Text.assemble(("note: ", "cyan"), _shown(note)))
+        console.print(Text.assemble(("note: ", "cyan"), printable(note)))
     for verdict in verdicts:
         mark = ("holds ", "green") if verdict.holds else ("fails ", "bold red")
         console.print(Text.assemble(mark, verdict.text))
@@ -73,7 +75,7 @@ def _methods(console: Console, found: Replayed) -> None:
         for (protocol, target, method), one in found.methods.items()
     ]
     for name, one in rows[:_MOST_ROWS]:
-        console.print(Text(_shown(name), "bold"))
+        console.print(Text(printable(name), "bold"))
         _pair(console, one.recorded, one.replayed)
     if len(rows) > _MOST_ROWS:
         console.print(f"and {len(rows) - _MOST_ROWS} more methods (--format json)")
@@ -103,14 +105,14 @@ def _reasons(console: Console, found: Replayed) -> None:
             for reason in sorted({*was, *now})
         ]
         if parts:
-            console.print(_shown(f"{title}: {', '.join(parts)}"))
+            console.print(printable(f"{title}: {', '.join(parts)}"))
 
 
 def _breakers(console: Console, found: Replayed) -> None:
     for row in found.breaker_rows():
         before, after = row["recorded"], row["replayed"]
         if row["state"] in {"open", "limiting"}:
-            name = _shown(f"{row['scope']} {row['state']}")
+            name = printable(f"{row['scope']} {row['state']}")
             console.print(f"breaker {name}: {before} -> {after} times")
 
 
@@ -134,17 +136,16 @@ def _differences(console: Console, found: Replayed) -> None:
         console.print(Text.assemble("  ", (title, "bold"), f": {number}"))
         for one in found.examples:
             if one.kind == kind:
-                place = _shown(f"{one.call_id} {one.method}")
+                place = printable(f"{one.call_id} {one.method}")
                 console.print(f"    +{one.at_s:.3f}s {place} [{one.certainty}]")
-                console.print(f"        {_shown(one.why)}")
+                console.print(f"        {printable(one.why)}")
 
 
-def _shown(text: str) -> str:
-    """*text* of a recording, which may be anything, as it may stand on a terminal."""
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode()
-        for one in text
-    )
+def _on(hosts: Mapping[str, int]) -> str:
+    """On how many machines, where that is known of all."""
+    if not hosts or "" in hosts:
+        return ""
+    return f" on {_plural(len(hosts), 'host')}"
 
 
 def _plural(number: int, noun: str) -> str:

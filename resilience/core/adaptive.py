@@ -52,7 +52,7 @@ _BY_HAND = frozenset({"forced-open", "disabled", "shadow"})
 class AdaptiveBreaker:
     """One scope's breaker, in one process. Safe to share between threads."""
 
-    # There may be ten thousand of them.
+    # There may be ten thousand of them. A name a line would fill a screen.
     # fmt: off
     __slots__ = (
         "_admission", "_at", "_closed_permit", "_cut_tick", "_evidence", "_furthest",

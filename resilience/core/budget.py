@@ -178,7 +178,7 @@ class TokenBudget:
     def refund(self, cost: int, now: float) -> None:
         """Nothing was taken."""
 
-    def ended(self, cost: int | None, now: float, *, ok: bool) -> None:  # noqa: ARG002
+    def ended(self, cost: int | None, now: float, *, ok: bool) -> None:  # noqa: ARG002 - no expiry, no price
         """A success gives `token_ratio` back, up to the maximum."""
         if ok:
             with self._lock:

@@ -34,9 +34,9 @@ class LimitedCall(Call):
     _seen: str = ""
     """The breaker's state when it began to wait."""
     # The plain call's own, found by name: on every call `super()` would cost more.
-    _start_placed = Call._start  # noqa: SLF001
-    _succeed_placed = Call._succeeded  # noqa: SLF001
-    _settle_placed = Call._settle  # noqa: SLF001
+    _start_placed = Call._start  # noqa: SLF001 - its parent's
+    _succeed_placed = Call._succeeded  # noqa: SLF001 - as above
+    _settle_placed = Call._settle  # noqa: SLF001 - as above
     _succeed_flat = Call.succeed
 
     def arrive(self, now: float) -> StartAttempt | Step:
@@ -189,9 +189,9 @@ class LimitedHedgedCall(LimitedCall, HedgedCall):
     """The same with hedges: each has a place of its own, or is skipped."""
 
     _places: dict[int, Place]
-    _start_placed = HedgedCall._start  # noqa: SLF001
-    _succeed_placed = HedgedCall._succeeded  # noqa: SLF001
-    _settle_placed = HedgedCall._settle  # noqa: SLF001
+    _start_placed = HedgedCall._start  # noqa: SLF001 - its parent's
+    _succeed_placed = HedgedCall._succeeded  # noqa: SLF001 - as above
+    _settle_placed = HedgedCall._settle  # noqa: SLF001 - as above
 
     def _launch(
         self, permit: Permit | None, now: float, *, is_hedge: bool

@@ -19,4 +19,4 @@ class Make(Protocol):
         ...
 
 
-make = cast("Make", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]
+make = cast("Make", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]  # of any tuple

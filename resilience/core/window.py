@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 
 MAX_BUCKETS = 120
-COLUMNS = 4
+COLUMNS = 3
 
 
 class Totals(NamedTuple):
@@ -19,7 +19,6 @@ class Totals(NamedTuple):
     calls: int
     failed: int
     slow: int
-    slow_failed: int
 
     @property
     def failure_ratio(self) -> float:
@@ -55,7 +54,7 @@ class Window(Protocol):
 class CountWindow:
     """The last *size* results."""
 
-    __slots__ = ("_failed", "_results", "_size", "_slow", "_slow_failed")
+    __slots__ = ("_failed", "_results", "_size", "_slow")
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -64,7 +63,7 @@ class CountWindow:
     def clear(self) -> None:
         """Forget everything."""
         self._results: deque[tuple[bool, bool]] = deque()
-        self._failed = self._slow = self._slow_failed = 0
+        self._failed = self._slow = 0
 
     def add(self, now: float, *, failed: bool, slow: bool) -> bool:  # noqa: ARG002 - the protocol's
         """Count one result; the oldest one leaves a full window."""
@@ -81,11 +80,10 @@ class CountWindow:
     def _count(self, failed: bool, slow: bool, *, by: int) -> None:  # noqa: FBT001 - a stored pair
         self._failed += by * failed
         self._slow += by * slow
-        self._slow_failed += by * (failed and slow)
 
     def totals(self, now: float) -> Totals:  # noqa: ARG002 - the protocol's
         """What is inside."""
-        return Totals(len(self._results), self._failed, self._slow, self._slow_failed)
+        return Totals(len(self._results), self._failed, self._slow)
 
 
 class TimeWindow:
@@ -100,7 +98,7 @@ class TimeWindow:
 
     def clear(self) -> None:
         """Forget everything."""
-        # One flat list: calls, failed, slow, slow and failed of each bucket.
+        # One flat list: calls, failed, slow of each bucket.
         self._cells = [0] * (COLUMNS * self._size)
         self._totals = [0] * COLUMNS
         self._index = -1
@@ -140,9 +138,6 @@ class TimeWindow:
         if slow:
             cells[at + 2] += 1
             totals[2] += 1
-            if failed:
-                cells[at + 3] += 1
-                totals[3] += 1
         return not (totals[1] or totals[2])
 
     def totals(self, now: float) -> Totals:

@@ -12,6 +12,7 @@ from resilience.errors import PolicyError
 from .marks import CallSeen
 from .reading import drill
 from .seam import Seam
+from .shown import told
 
 
 EVENTS: Final = "RESILIENCE_DRILL_EVENTS"
@@ -27,7 +28,9 @@ def of_process(path: str) -> Seam | None:
     """The drill of the file *path*; None: it cannot be used, which the log says."""
     with _lock:
         if path not in _seams:
-            _seams[path] = _read(path)
+            _seams[path] = made = _read(path)
+            if made is not None:
+                made.announce()
         return _seams[path]
 
 
@@ -35,6 +38,7 @@ def arm(path: str, seam: Seam) -> None:
     """Let *seam* be the drill of *path* in this process."""
     with _lock:
         _seams[path] = seam
+    seam.announce()
 
 
 def disarm(path: str) -> None:
@@ -59,7 +63,7 @@ def _read(path: str) -> Seam | None:
     events = os.environ.get(EVENTS)
     if events:
         made.listeners.append(_Writer(events))
-    _LOGGER.warning("drill %s is armed: faults will be injected", found.name)
+    _LOGGER.warning("%s", told(found, made.file))
     return made
 
 

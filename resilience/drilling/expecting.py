@@ -3,14 +3,12 @@
 Read before the drill, judged after it. What never happened is later than anything.
 """
 
-import difflib
 import math
-import operator
 import re
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from resilience.policy.durations import DurationError, parse
+from resilience.policy import comparisons
 
 
 FIGURES: Final = (
@@ -49,12 +47,6 @@ DEFAULTS: Final = (
     "latency_recovery <= 5s",
 )
 """What is expected where a drill says nothing."""
-_OPERATORS: Final = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
 _FORM: Final = re.compile(r"\s*([a-z0-9_]{1,60})\s*(<=|>=|<|>)\s*(\S{1,40})\s*")
 
 
@@ -74,7 +66,7 @@ class Expectation(NamedTuple):
         """Does it hold of the figure's *value*? None: there is none."""
         if value is None:
             value = math.inf if self.figure in NEVER else math.nan
-        return bool(_OPERATORS[self.compare](value, self.number))
+        return comparisons.OPERATORS[self.compare](value, self.number)
 
 
 def read(text: str, figures: Collection[str] | None = FIGURES) -> Expectation:
@@ -89,27 +81,20 @@ def read(text: str, figures: Collection[str] | None = FIGURES) -> Expectation:
         raise ExpectationError(msg)
     name, compare, right = found.groups()
     try:
-        number = float(right)
-    except ValueError:
-        try:
-            number = parse(right)
-        except DurationError:
-            msg = f"{right!r} is neither a number nor a time such as 2s"
-            raise ExpectationError(msg) from None
+        number = comparisons.number(right)
+    except ValueError as error:
+        raise ExpectationError(str(error)) from None
     return Expectation(text.strip(), _figure(name, figures), compare, number)
 
 
 def _figure(name: str, figures: Collection[str] | None) -> str:
-    for spelled in (name, f"{name}_s"):
-        if spelled in (FIGURES if figures is None else figures):
-            return spelled
-    if figures is None:
-        return name
-    known = [figure.removesuffix("_s") for figure in figures]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    msg = f"there is no figure {name} ({', '.join(known)}){hint}"
-    raise ExpectationError(msg)
+    known = FIGURES if figures is None else figures
+    try:
+        return comparisons.figure(name, known, prefixes=("",))
+    except ValueError as error:
+        if figures is None:
+            return name
+        raise ExpectationError(str(error)) from None
 
 
 def value_of(figures: Mapping[str, float | None], figure: str) -> float | None:

@@ -1,39 +1,19 @@
 """Drill text -> model, or every problem of it with file, line and column."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Final
 
-from pydantic import BaseModel, ValidationError
-
-from resilience.errors import PolicyError
-from resilience.policy import diagnose, match, yaml_text
-from resilience.policy.document import Document, Key
+from resilience.core.grpc_codes import GRPC_CODES
+from resilience.policy import diagnose, formats, match, yaml_text
+from resilience.policy.document import Document
 
 from .expecting import FIGURES, NEWEST, ExpectationError
 from .expecting import read as read_expectation
 from .model import OF_KIND, Drill, Fault
 
 
-GRPC_CODES: Final = (
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
+FAILURES: Final = tuple(code for code in GRPC_CODES if code != "OK")
+"""What a fault of kind `status` may say."""
 
 
 def drill(path: str) -> Drill:
@@ -43,8 +23,7 @@ def drill(path: str) -> Drill:
         PolicyError: with every problem of the text, in order.
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        return read(path, file.read(yaml_text.LARGEST_BYTES + 1))
+    return read(path, yaml_text.file_bytes(path))
 
 
 def read(file: str, text: str | bytes) -> Drill:
@@ -53,52 +32,7 @@ def read(file: str, text: str | bytes) -> Drill:
     Raises:
         PolicyError: with every problem, in order.
     """
-    document = yaml_text.parse(file, text)
-    found: Drill | None = None
-    if not document.is_broken:
-        try:
-            found = Drill.model_validate(document.data)
-        except ValidationError as error:
-            _place(document, error)
-        else:
-            _relate(document, found)
-    if document.problems or found is None:
-        raise PolicyError(sorted(document.problems, key=lambda p: (p.line, p.column)))
-    return found
-
-
-def _place(document: Document, error: ValidationError) -> None:
-    """Note what the model refuses; unknown keys with those of the drill format."""
-    rest = []
-    for one in error.errors(include_url=False):
-        path = tuple(one["loc"])
-        if one["type"] != "extra_forbidden":
-            rest.append(one)
-        elif path not in document.refused:
-            key, allowed = str(path[-1]), _keys_at(path[:-1])
-            text = f"no such key here; allowed are: {', '.join(allowed)}"
-            close = diagnose.nearest(key, allowed)
-            hint = f"write `{close}`" if close else ""
-            spot = document.key_spot(path)
-            document.say(path, "unknown-key", key, text, hint=hint, at=spot)
-    diagnose.place_errors(document, rest)
-
-
-def _keys_at(path: Key) -> tuple[str, ...]:
-    """The keys of the drill format's map at *path*."""
-    current: Any = Drill
-    for key in path:
-        if isinstance(key, int):
-            (current,) = get_args(current)
-        else:
-            current = current.model_fields[key].annotation
-        if get_origin(current) is Annotated:
-            current = get_args(current)[0]
-        if isinstance(current, UnionType):
-            (current,) = (p for p in get_args(current) if p is not type(None))
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return tuple(current.model_fields)
-    return ()
+    return formats.read(Drill, file, text, _relate)
 
 
 def _relate(document: Document, found: Drill) -> None:
@@ -171,10 +105,9 @@ def _relate_methods(document: Document, index: int, fault: Fault) -> None:
         text = "say which: the key `code` must be written"
         hint = "write `code: UNAVAILABLE`"
         document.say(path[:2], "missing-key", "", text, hint=hint)
-    elif protocols == {"grpc"} and fault.code not in GRPC_CODES:
-        close = diagnose.nearest(fault.code, GRPC_CODES)
-        text = f"one of gRPC's codes goes here: {', '.join(GRPC_CODES)}"
-        hint = f"write `{close}`" if close else ""
+    elif protocols == {"grpc"} and fault.code not in FAILURES:
+        text = f"one of gRPC's codes goes here: {', '.join(FAILURES)}"
+        hint = diagnose.write(diagnose.nearest(fault.code, FAILURES), "")
         document.say(path, "unknown-word", fault.code, text, hint=hint)
     elif len(protocols) > 1:
         text = "a status is gRPC's or AWS's; write a fault for each"

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from resilience.core.record import Notice
 from resilience.core.target import Target
@@ -23,10 +23,14 @@ from . import marks
 from .flow import Flow, flow
 from .marks import CallSeen, Mark
 from .model import Drill, Fault
+from .shown import EXPIRED, FILE_CHANGED, TIME_IS_UP, shown, told
+from .stamp import stamp_of
 
 
 if TYPE_CHECKING:
     from resilience.engine import PolicyEngine
+
+    from .announcing import Announcement
 
 LOOK_S: Final = 1.0
 """How often the drill file is looked at."""
@@ -60,28 +64,56 @@ class Seam:
         """Why nothing is injected any more; empty: the drill goes on."""
         self.injected: dict[str, int] = {}
         """How many attempts each kind of fault has hit."""
+        self.hits = [0] * len(drill.faults)
+        """The same of each fault, in the drill's order."""
+        self.file = "" if path is None else os.path.abspath(path)  # noqa: PTH100 - as given
+        """Where it was read; empty: nowhere."""
+        self._announcement: Announcement | None = None
         self.listeners: list[Callable[[CallSeen], None]] = []
         """Told of each call that has ended."""
         self._wall = wall
         self._path = path
-        self._file = self._stamp()
+        self.stamp = None if path is None else stamp_of(path)
+        """Of its file when it was read; None: it was not there."""
         self._next_look = 0.0
         self._lock = threading.Lock()
         self._random = Random(drill.seed).random
-        self._aims: dict[tuple[str, str, str, str], tuple[Fault, ...]] = {}
+        self._aims: dict[tuple[str, str, str, str], tuple[tuple[int, Fault], ...]] = {}
         self._waiting: set[Callable[[], None]] = set()
         self._engines: weakref.WeakSet[PolicyEngine] = weakref.WeakSet()
 
     # -- its time ------------------------------------------------------------------
 
     def renew(self) -> None:
-        """Draw by itself, after a fork: else all processes would hit the same calls."""
+        """Draw and count by itself, after a fork: else all would hit the same calls."""
         self._lock = threading.Lock()
+        self.injected, self.hits = {}, [0] * len(self.hits)
+        announcement, self._announcement = self._announcement, None
+        if announcement is not None:
+            announcement.withdraw()
+            self.announce()
         self._random = Random(f"{self.drill.seed}-{os.getpid()}").random
 
     def begin(self, at: float | None = None) -> None:
         """The drill starts now, or at the monotonic moment *at*; infinity: not yet."""
         self.began = self.now() if at is None else at
+        with self._lock:
+            if self._announcement is not None:
+                self._announcement.began(self.elapsed())
+
+    def announce(self) -> None:
+        """Let `resilience status` on this host show it, until it is over."""
+        from .announcing import Announcement
+
+        with self._lock:
+            if self._announcement is None and not self.is_over:
+                self._announcement = Announcement(self)
+
+    def shown(self) -> dict[str, Any]:
+        """How it stands, as data ready for JSON: a part of `engine.snapshot()`."""
+        self.is_on()
+        drill = shown(self.drill, self.file)
+        return drill.at(self.elapsed(), self.hits, why=self.is_over).as_dict()
 
     def elapsed(self) -> float:
         """Seconds from its start."""
@@ -92,10 +124,8 @@ class Seam:
         if engine in self._engines:
             return
         self._engines.add(engine)
-        text = (
-            f"drill {self.drill.name} is armed: it injects faults into real calls for "
-            f"{self.drill.duration:g} s ({self._path})"
-        )
+        engine.drilled = self.shown
+        text = told(self.drill, self.file)
         engine.emit((Notice("drill", text, engine.now()),))
 
     def stop(self, reason: str) -> None:
@@ -104,6 +134,8 @@ class Seam:
             if self.is_over:
                 return
             self.is_over = reason
+            if self._announcement is not None:
+                self._announcement.withdraw()
         hit = ", ".join(f"{n} {kind}" for kind, n in sorted(self.injected.items()))
         text = (
             f"drill {self.drill.name} is over ({reason}): {hit or 'nothing'} injected"
@@ -127,23 +159,14 @@ class Seam:
             return False
         now = self.now()
         if now - self.began >= self.drill.duration:
-            self.stop("its time is up")
+            self.stop(TIME_IS_UP)
         elif self.drill.expires is not None and self._wall() >= self.drill.expires:
-            self.stop("it has expired")
+            self.stop(EXPIRED)
         elif self._path is not None and now >= self._next_look:
             self._next_look = now + LOOK_S
-            if self._stamp() != self._file:
-                self.stop("its file is gone or was changed")
+            if stamp_of(self._path) != self.stamp:
+                self.stop(FILE_CHANGED)
         return not self.is_over
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        if self._path is None:
-            return None
-        try:
-            found = os.stat(self._path)  # noqa: PTH116 - a path as it was given
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
 
     # -- faults --------------------------------------------------------------------
 
@@ -156,11 +179,14 @@ class Seam:
         if not aims or not self.is_on():
             return None
         elapsed = self.elapsed()
-        for fault in aims:
+        for place, fault in aims:
             if fault.at <= elapsed < fault.ends and self._random() < fault.ratio:
                 with self._lock:
                     hit = self.injected.get(fault.kind, 0)
                     self.injected[fault.kind] = hit + 1
+                    self.hits[place] += 1
+                    if self._announcement is not None:
+                        self._announcement.hit(place, self.hits[place])
                 if mark is not None:
                     mark.injected += (fault.kind,)
                 return fault
@@ -192,12 +218,14 @@ class Seam:
         """*text* of an injected error, signed: nobody may take it for a real one."""
         return f"{text} (drill {self.drill.name})"
 
-    def _aimed_at(self, target: Target) -> tuple[Fault, ...]:
+    def _aimed_at(self, target: Target) -> tuple[tuple[int, Fault], ...]:
         key = (target.protocol, target.name, target.service, target.method)
         found = self._aims.get(key)
         if found is None:
             found = self._aims[key] = tuple(
-                fault for fault in self.drill.faults if hits(fault, target)
+                (place, fault)
+                for place, fault in enumerate(self.drill.faults)
+                if hits(fault, target)
             )
         return found
 

@@ -8,7 +8,7 @@ propagates unchanged.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resilience.core.command import CancelAttempt, Finish, StartAttempt
 from resilience.core.event import ARRIVED, AttemptDone, CallerGone, Event, Woke
@@ -98,10 +98,10 @@ async def _next(
     if call.waiter is not None:  # it stands in line: no attempt is under way
         return [await asleep(call, wake_at, host.now(), host)]
     sleeper = None
-    waited: set[asyncio.Future[object]] = {*under_way}  # type: ignore[arg-type]
+    waited: set[asyncio.Future[Any]] = {*under_way}
     if wake_at is not None:
         sleeper = asyncio.ensure_future(host.asleep(max(0.0, wake_at - host.now())))
-        waited.add(sleeper)  # type: ignore[arg-type]
+        waited.add(sleeper)
     try:
         done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -5,9 +5,8 @@ closing.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import grpc
 
@@ -15,6 +14,7 @@ from resilience.core.record import Notice
 from resilience.drilling import live_drill
 from resilience.engine import PolicyEngine
 
+from .around import AroundChannel
 from .connectivity import sync_witness
 from .held import Holding
 from .idempotency import Undeclared
@@ -79,37 +79,18 @@ def report_native_retries(
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
-class Channel(grpc.Channel):
+class Channel(AroundChannel):
     """The channel that `intercept_channel` returns. Safe to share between threads."""
 
     def __init__(
         self, channel: grpc.Channel, engine: PolicyEngine, target: str
     ) -> None:
-        self._channel = channel
+        super().__init__(channel)
         self._engine = engine
         self._target_name = target
         self._undeclared = Undeclared(engine, target)
         self._witness = sync_witness(channel)
         self._holding = Holding(channel)
-
-    def __getattr__(self, name: str) -> Any:
-        # Tools that look behind the interface find what the inner channel has.
-        if name == "_channel":
-            raise AttributeError(name)
-        return getattr(self._channel, name)
-
-    def subscribe(
-        self,
-        callback: Callable[[grpc.ChannelConnectivity], None],
-        *args: Any,
-        **others: Any,
-    ) -> None:
-        """Hear about the inner channel's connectivity."""
-        self._channel.subscribe(callback, *args, **others)
-
-    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
-        """Hear no more."""
-        self._channel.unsubscribe(callback)
 
     def unary_unary(
         self, method: str, *args: Any, **others: Any
@@ -174,20 +155,3 @@ class Channel(grpc.Channel):
             streams=streams,
             can_hedge=can_hedge,
         )
-
-    def close(self) -> None:
-        """Close the inner channel: calls in flight end as `CANCELLED`."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        self._channel.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        answer: bool | None = self._channel.__exit__(kind, error, trace)
-        return answer

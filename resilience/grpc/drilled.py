@@ -8,7 +8,7 @@ a drill is armed; without one a channel is what it always was.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -16,6 +16,7 @@ from resilience.core.target import Target
 from resilience.drilling import marks
 from resilience.drilling.seam import answered
 
+from .around import AroundChannel
 from .connectivity import sync_witness
 from .drilled_calls import DrilledFuture, DrilledStream, block
 from .idempotency import declared
@@ -24,7 +25,6 @@ from .route import native_timeout, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from resilience.drilling.seam import Seam
     from resilience.engine import PolicyEngine
@@ -32,31 +32,13 @@ if TYPE_CHECKING:
 _STATES = ("IDLE", "CONNECTING", "READY", "TRANSIENT_FAILURE", "SHUTDOWN")
 
 
-class Layer(grpc.Channel):
-    """A channel around another one. Safe to share between threads."""
+class Layer(AroundChannel):
+    """A layer of a drill. Safe to share between threads."""
 
     def __init__(self, channel: grpc.Channel, seam: Seam, target: str) -> None:
-        self._channel = channel
+        super().__init__(channel)
         self._seam = seam
         self._target = target
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_channel":
-            raise AttributeError(name)
-        return getattr(self._channel, name)
-
-    def subscribe(
-        self,
-        callback: Callable[[grpc.ChannelConnectivity], None],
-        *args: Any,
-        **others: Any,
-    ) -> None:
-        """Hear about the inner channel's connectivity."""
-        self._channel.subscribe(callback, *args, **others)
-
-    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
-        """Hear no more."""
-        self._channel.unsubscribe(callback)
 
     def unary_unary(self, method: str, *args: Any, **others: Any) -> Any:
         """The multicallable of a unary-unary *method*."""
@@ -81,23 +63,6 @@ class Layer(grpc.Channel):
 
     def _stream(self, method: str, inner: Any) -> Any:
         raise NotImplementedError
-
-    def close(self) -> None:
-        """Close the inner channel."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        self._channel.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        answer: bool | None = self._channel.__exit__(kind, error, trace)
-        return answer
 
 
 class FaultyChannel(Layer):
@@ -258,10 +223,14 @@ class Marking:
             raise
         finally:
             marks.current.reset(token)
+        self.note(made, mark)
+        return made
+
+    def note(self, made: Any, mark: Any) -> None:
+        """Take note of a started call's end, when it comes."""
         made.add_done_callback(
             lambda over: self._seam.ended(mark, str(over.code().name))
         )
-        return made
 
 
 def name_of(error: BaseException) -> str:

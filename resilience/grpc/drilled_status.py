@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from .finished import FinishedCall
+
 
 if TYPE_CHECKING:
     from resilience.drilling.flow import End
@@ -55,7 +57,7 @@ def status_of(seam: Seam, fault: Fault, end: End) -> Status:
     return Status(code, seam.words(_WORDS[end]))
 
 
-class Injected(grpc.RpcError, grpc.Call, grpc.Future):
+class Injected(FinishedCall):
     """A finished call that a fault has ended, and its error. Immutable."""
 
     def __init__(self, status: Status) -> None:
@@ -70,10 +72,6 @@ class Injected(grpc.RpcError, grpc.Call, grpc.Future):
         """The status details."""
         return self._status.details
 
-    def initial_metadata(self) -> Any:
-        """Empty: no headers came."""
-        return ()
-
     def trailing_metadata(self) -> Any:
         """What the fault asks for."""
         return self._status.trailing
@@ -81,50 +79,6 @@ class Injected(grpc.RpcError, grpc.Call, grpc.Future):
     def debug_error_string(self) -> str:
         """As C-core would say it."""
         return self._status.debug_text
-
-    def is_active(self) -> bool:
-        """False: it has ended."""
-        return False
-
-    def time_remaining(self) -> Any:
-        """None."""
-        return None
-
-    def cancel(self) -> bool:
-        """False: there is nothing to cancel."""
-        return False
-
-    def cancelled(self) -> bool:
-        """False."""
-        return False
-
-    def running(self) -> bool:
-        """False."""
-        return False
-
-    def done(self) -> bool:
-        """True."""
-        return True
-
-    def add_callback(self, callback: Any) -> bool:
-        """False: the call has ended, *callback* is not called."""
-        return False
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Raise this error."""
-        raise self
-
-    def exception(self, timeout: float | None = None) -> Exception:
-        """This error."""
-        return self
-
-    def traceback(self, timeout: float | None = None) -> Any:
-        """Where it was raised; None when it was not."""
-        return self.__traceback__
-
-    def add_done_callback(self, fn: Any) -> None:
-        """Call *fn* with this error at once."""
-        fn(self)
 
     def __str__(self) -> str:
         return (

@@ -55,11 +55,3 @@ def _entries(config: Mapping[str, Any]) -> list[tuple[str, int]]:
             pattern = f"{service}/{method or '*'}" if service else "*"
             found.append((pattern, attempts))
     return found
-
-
-def attempts_for(native: Mapping[str, int], service: str, method: str) -> int:
-    """The native attempts for one method; 1: C-core does not retry it."""
-    for pattern in (f"{service}/{method}", f"{service}/*", "*"):
-        if pattern in native:
-            return native[pattern]
-    return 1

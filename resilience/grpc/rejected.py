@@ -4,14 +4,14 @@ Only codes that gRFC A54 lets a library make are used here. The trailing metadat
 every retry layer above, native ones included, not to repeat the call.
 """
 
-from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 import grpc
 
 from resilience.core.command import Rejection
 from resilience.errors import Rejected
+
+from .finished import FinishedCall
 
 
 _CODES = {
@@ -24,7 +24,7 @@ _CODES = {
 _DO_NOT_REPEAT = (("grpc-retry-pushback-ms", "-1"),)
 
 
-class GrpcRejected(Rejected, grpc.RpcError, grpc.Call, grpc.Future):
+class GrpcRejected(Rejected, FinishedCall):
     """A gRPC call was refused before anything was sent.
 
     It is a finished call with a status: `UNAVAILABLE` (breaker open),
@@ -49,10 +49,6 @@ class GrpcRejected(Rejected, grpc.RpcError, grpc.Call, grpc.Future):
         """The message."""
         return self.message
 
-    def initial_metadata(self) -> Any:
-        """Empty: there was no server."""
-        return ()
-
     def trailing_metadata(self) -> Any:
         """A pushback that forbids a repeat (gRFC A6)."""
         return _DO_NOT_REPEAT
@@ -60,47 +56,3 @@ class GrpcRejected(Rejected, grpc.RpcError, grpc.Call, grpc.Future):
     def debug_error_string(self) -> str:
         """Empty, as for every status that gRPC's core did not make."""
         return ""
-
-    def is_active(self) -> bool:
-        """False: it ended before it began."""
-        return False
-
-    def time_remaining(self) -> Any:
-        """None."""
-        return None
-
-    def cancel(self) -> bool:
-        """False: there is nothing to cancel."""
-        return False
-
-    def cancelled(self) -> bool:
-        """False."""
-        return False
-
-    def running(self) -> bool:
-        """False."""
-        return False
-
-    def done(self) -> bool:
-        """True."""
-        return True
-
-    def add_callback(self, callback: Callable[[], None]) -> bool:
-        """False: the call has ended, *callback* is not called."""
-        return False
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Raise this error."""
-        raise self
-
-    def exception(self, timeout: float | None = None) -> Exception:
-        """This error."""
-        return self
-
-    def traceback(self, timeout: float | None = None) -> TracebackType | None:
-        """Where it was raised; None when it was not."""
-        return self.__traceback__
-
-    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
-        """Call *fn* with this error at once."""
-        fn(self)

@@ -1,24 +1,16 @@
 """Assertions over figures: `amplification <= 1.2`, `retries <= recorded.retries * 2`.
 
-The grammar that all commands with `--assert` share; whose figures they are held against
-is theirs to say.
+The grammar that `simulate` and `replay` share; whose figures they are held against is
+theirs to say. A drill compares with numbers only (`resilience/drilling/expecting.py`).
 """
 
-import difflib
-import operator
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from resilience.policy.durations import DurationError, parse
+from resilience.policy import comparisons
 
 
-_OPERATORS = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
 _FORM = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=|<|>)\s*(.+?)\s*")
 _RIVAL = re.compile(r"([a-z0-9-]+)\.([a-z0-9_]+)\s*(?:([-+*])\s*(\S+))?")
 
@@ -92,19 +84,16 @@ def key_of(name: str, figures: Collection[str], text: str) -> str:
     Raises:
         AssertionSyntaxError: there is none; says which there are.
     """
-    for spelled in (name, f"{name}_s", f"latency_{name}_s"):
-        if spelled in figures:
-            return spelled
-    known = [figure.removesuffix("_s") for figure in figures]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    msg = f"{text!r}: there is no figure {name} ({', '.join(known)}){hint}"
-    raise AssertionSyntaxError(msg)
+    try:
+        return comparisons.figure(name, figures, prefixes=("", "latency_"))
+    except ValueError as error:
+        msg = f"{text!r}: {error}"
+        raise AssertionSyntaxError(msg) from None
 
 
 def holds(wanted: Wanted, left: float, right: float) -> bool:
     """Is the figure on the left as it is wanted to be?"""
-    return bool(_OPERATORS[wanted.compare](left, right))
+    return comparisons.OPERATORS[wanted.compare](left, right)
 
 
 def changed(value: float, change: str, number: float) -> float:
@@ -116,11 +105,7 @@ def changed(value: float, change: str, number: float) -> float:
 
 def _number(text: str, whole: str) -> float:
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return parse(text)
-    except DurationError:
-        msg = f"{whole!r}: {text!r} is neither a number nor a time such as 2s"
+        return comparisons.number(text)
+    except ValueError as error:
+        msg = f"{whole!r}: {error}"
         raise AssertionSyntaxError(msg) from None

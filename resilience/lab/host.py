@@ -41,6 +41,12 @@ class HostScope:
     idle_s: float
     """Since any process looked at it."""
     pids: tuple[int, ...]
+    careful_pids: tuple[int, ...]
+    """Of the processes that do not let all pass."""
+    since_s: float | None
+    """For how long the first of these has not; None: all pass, or it is not told."""
+    evidence: str
+    """What was seen, in words; empty where all may pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,8 @@ def _scope(policy: str, name: str, rows: Sequence[SeenRow]) -> HostScope:
     rate = sum(row.rate for row in rows)
     weights = [row.rate for row in rows] if rate else [1.0] * len(rows)
     shares = (row.fraction * weight for row, weight in zip(rows, weights, strict=True))
+    careful = [row for row in rows if row.fraction < 1]
+    since = [row.since_s for row in careful if row.since_s is not None]
     return HostScope(
         policy=policy,
         scope=name,
@@ -111,4 +119,21 @@ def _scope(policy: str, name: str, rows: Sequence[SeenRow]) -> HostScope:
         seconds=round(max(row.seconds for row in rows), 3),
         idle_s=round(min(row.idle_s for row in rows), 3),
         pids=tuple(sorted({row.pid for row in rows})),
+        careful_pids=tuple(sorted({row.pid for row in careful})),
+        since_s=None if not since else round(max(since), 3),
+        evidence=_evidence(rows) if careful else "",
     )
+
+
+def _evidence(rows: Sequence[SeenRow]) -> str:
+    """What the host has seen of the scope lately, and who."""
+    bad = sum(row.bad for row in rows)
+    results = bad + sum(row.ok for row in rows)
+    seconds = max(row.seconds for row in rows)
+    text = f"no results in {seconds:.3g} s"
+    if results:
+        who = len({row.slot for row in rows if row.bad})
+        seen = f", seen by {who} process{'' if who == 1 else 'es'}" if who else ""
+        text = f"{bad} of {results} results bad in {seconds:.3g} s{seen}"
+    last = [row.bad_s for row in rows if row.bad_s is not None]
+    return f"{text}; the last bad one {min(last):.1f} s ago" if last else text

@@ -151,12 +151,12 @@ def _model_at(path: Key) -> type[BaseModel] | None:
 def _key_hint(key: str, allowed: tuple[str, ...], text: str, path: Key) -> str:
     snake = foreign.snake(key)
     if snake in allowed:
-        return _write(snake, text)
+        return write(snake, text)
     known = foreign.meant(key, text)
     word, value = known if known is not None else (snake, text)
     if word in allowed:
-        return _write(word, value)
-    return _elsewhere(word, value, allowed, path) or _write(nearest(key, allowed), text)
+        return write(word, value)
+    return _elsewhere(word, value, allowed, path) or write(nearest(key, allowed), text)
 
 
 def _elsewhere(word: str, value: str, allowed: tuple[str, ...], path: Key) -> str:
@@ -177,13 +177,14 @@ def _elsewhere(word: str, value: str, allowed: tuple[str, ...], path: Key) -> st
     elif word in _TWINS and _TWINS[word] in allowed:
         hint = f"write `{_TWINS[word]}`"
     elif word in model.Rule.model_fields and "all" in allowed:
-        hint = f"under `all`, {_write(word, value)}"
+        hint = f"under `all`, {write(word, value)}"
     elif word in model.Rule.model_fields and len(path) > 2:
-        hint = f"one level up, {_write(word, value)}"
+        hint = f"one level up, {write(word, value)}"
     return hint
 
 
-def _write(key: str, value: str) -> str:
+def write(key: str, value: str) -> str:
+    """Return the hint to write *key*, with *value* if there is one; empty: no key."""
     if not key:
         return ""
     return f"write `{key}: {value}`" if value else f"write `{key}`"

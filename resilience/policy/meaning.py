@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from resilience.core.grpc_codes import GRPC_CODES
+
 from . import durations, match
 from .diagnose import nearest, value_text
 from .document import Document, Key
 from .narrowing import is_list, is_map
 from .scalars import is_off
-from .words import GRPC_CODES, KEYS_OF_BUDGET, MECHANISMS, PROTOCOLS, TIMES
+from .words import KEYS_OF_BUDGET, MECHANISMS, PROTOCOLS, TIMES
 
 
 _MAX_RATIO_CLOSE: Final = 0.85

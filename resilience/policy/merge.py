@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from resilience.core.grpc_codes import GRPC_CODES
+
 from . import editions, match
 from .narrowing import is_map
-from .words import GRPC_CODES, ON
+from .words import ON
 
 
 _VALUES_ON: Final = frozenset({"health_check"})

@@ -7,7 +7,6 @@ imported on first use.
 import math
 from collections.abc import Sequence
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
@@ -38,13 +37,7 @@ def load(texts: Sequence[tuple[str, str | bytes]]) -> PolicyTable:
 
 def load_files(paths: Sequence[str | PathLike[str]]) -> PolicyTable:
     """Return the table of policy files."""
-    texts: list[tuple[str, bytes]] = []
-    for path in paths:
-        with Path(path).open("rb") as file:
-            # One byte more than allowed shows that it is too large; the rest of a
-            # huge file is never read.
-            texts.append((fspath(path), file.read(yaml_text.LARGEST_BYTES + 1)))
-    return load(texts)
+    return load([(fspath(path), yaml_text.file_bytes(path)) for path in paths])
 
 
 def load_mapping(mapping: object) -> PolicyTable:

@@ -26,29 +26,6 @@ PROTOCOLS: Final = ("grpc", "aws", "app")
 MODES: Final = ("bypass", "observe", "enforce")
 """From the weakest to the strongest."""
 
-PROFILES: Final = ("aws-standard-2.1", "honour-client-config", "none")
-
-GRPC_CODES: Final = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
-"""Canonical status names; the index is the number on the wire."""
-
 DIMENSIONS: Final = (
     "target",
     "service",

@@ -6,6 +6,8 @@ and never a tree to expand, and depth is counted instead of recursed into.
 
 import re
 from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -31,6 +33,12 @@ START: Final = (1, 1)
 
 class StopReading(Exception):
     """The rest of the text is not worth reading; the problem was noted."""
+
+
+def file_bytes(path: str | PathLike[str]) -> bytes:
+    """Return what a file holds; of one that is too large, only enough to show it."""
+    with Path(path).open("rb") as file:
+        return file.read(LARGEST_BYTES + 1)
 
 
 def parse(file: str, content: str | bytes) -> Document:

@@ -38,9 +38,11 @@ TABLES_AT: Final = HEADS_AT + SLOTS * HEAD_CELLS
 ROWS_AT: Final = TABLES_AT + SLOTS * ROWS
 
 ROW_CELLS: Final = 512
-HASH, ALARM, TURNED, TICK_NS, FRACTION, TEXT_BYTES = range(6)
+HASH, ALARM, TURNED, TICK_NS, FRACTION, TEXT_BYTES, SINCE = range(7)
 """Of a row: whose it is; the newest tick with something bad; the newest that began; a
-tick's length; the admitted fraction in millionths; how long its name is."""
+tick's length; the admitted fraction in millionths; how long its name is; the tick since
+which not all may pass, for people only: 0 where all may, and of releases that do not
+tell."""
 TEXT_AT: Final = 8
 TEXT_CELLS: Final = 32
 RING: Final = TEXT_AT + TEXT_CELLS

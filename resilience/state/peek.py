@@ -50,6 +50,10 @@ class SeenRow(NamedTuple):
     """How much time these are."""
     idle_s: float
     """Since it last looked at the scope."""
+    since_s: float | None
+    """For how long not all calls may pass there; None: all may, or it does not tell."""
+    bad_s: float | None
+    """Since its newest bad result; None: it tells of none."""
 
 
 class Seen(NamedTuple):
@@ -159,7 +163,15 @@ def _row(
         bad=sums[2],
         seconds=ticks * tick_s,
         idle_s=idle_s,
+        since_s=_ago(cells[layout.SINCE], now, tick_s),
+        bad_s=_ago(cells[layout.ALARM] + 1, now, tick_s),
     )
+
+
+def _ago(tick: int, now: float, tick_s: float) -> float | None:
+    """How long ago *tick* began; None: it is none that was."""
+    begun = tick * tick_s
+    return max(0.0, now - begun) if tick > 0 and begun <= now + tick_s else None
 
 
 def _sums(ring: Cells, ticks: range) -> tuple[int, int, int]:

@@ -36,6 +36,7 @@ from .layout import (
     HASH,
     MILLION,
     RING,
+    SINCE,
     TEXT_AT,
     TEXT_BYTES,
     TEXT_CELLS,
@@ -136,8 +137,7 @@ class HostRows:
         if row is not None:
             if row[HASH] == self._hash:
                 self._copy(row, last)
-                row[TURNED] = tick
-                row[FRACTION] = int(fraction * MILLION)
+                _say(row, tick, fraction)
             else:  # somebody scribbled
                 self._row = None
                 member.empty(self._row_number)
@@ -307,3 +307,13 @@ class HostRows:
                         ours + theirs for ours, theirs in zip(mix, said, strict=True)
                     ]
         return mix
+
+
+def _say(row: memoryview, tick: int, fraction: float) -> None:
+    """In *tick*, which begins, *fraction* of the calls may pass."""
+    row[TURNED] = tick
+    row[FRACTION] = int(fraction * MILLION)
+    if fraction < 1:
+        row[SINCE] = row[SINCE] or tick
+    else:
+        row[SINCE] = 0

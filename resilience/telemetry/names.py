@@ -6,6 +6,8 @@ leave open, and what holds for AWS and plain functions too, is under `resilience
 
 from typing import Literal, NamedTuple
 
+from resilience.core.grpc_codes import GRPC_CODES
+
 
 METER = "resilience"
 """Name of meter and tracer, as A66 asks: the library's."""
@@ -75,7 +77,7 @@ DECISION = "resilience.decision"
 PLACE = "resilience.place"
 """Who was asked instead: a region, or the name of a fallback."""
 MECHANISM = "resilience.mechanism"
-"""`breaker`, `retry`, `retry_budget`, `hedging`, `limiter`."""
+"""`breaker`, `retry`, `retry_budget`, `hedging`, `limiter`, `failover`, `fallback`."""
 MODE = "resilience.mode"
 """`enforce`, `observe`."""
 SCOPE = "resilience.scope"
@@ -133,30 +135,7 @@ EVENT_BREAKER = "resilience.breaker"
 EVENT_OBSERVED = "resilience.observed"
 """What an observing mechanism would have done."""
 
-GRPC_STATUS_NUMBERS = {
-    name: number
-    for number, name in enumerate(
-        (
-            "OK",
-            "CANCELLED",
-            "UNKNOWN",
-            "INVALID_ARGUMENT",
-            "DEADLINE_EXCEEDED",
-            "NOT_FOUND",
-            "ALREADY_EXISTS",
-            "PERMISSION_DENIED",
-            "RESOURCE_EXHAUSTED",
-            "FAILED_PRECONDITION",
-            "ABORTED",
-            "OUT_OF_RANGE",
-            "UNIMPLEMENTED",
-            "INTERNAL",
-            "UNAVAILABLE",
-            "DATA_LOSS",
-            "UNAUTHENTICATED",
-        )
-    )
-}
+GRPC_STATUS_NUMBERS = {name: number for number, name in enumerate(GRPC_CODES)}
 """Every status and its number."""
 GRPC_STATUSES = frozenset(GRPC_STATUS_NUMBERS)
 """The values of `grpc.status`."""

@@ -75,4 +75,4 @@ def _suppress_key() -> str:
     """Private, and imported by OpenTelemetry's own packages all the same."""
     from opentelemetry import context
 
-    return context._SUPPRESS_INSTRUMENTATION_KEY  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return context._SUPPRESS_INSTRUMENTATION_KEY  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # see above

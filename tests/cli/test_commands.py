@@ -12,9 +12,9 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 jsonschema = pytest.importorskip("jsonschema")
 
-from click.testing import CliRunner  # noqa: E402  after the guard for the extra
+from click.testing import CliRunner
 
-from resilience.cli.commands import cli  # noqa: E402  as above
+from resilience.cli.commands import cli
 
 
 SAMPLE = str(Path(__file__).parents[1] / "policy" / "sample.yaml")

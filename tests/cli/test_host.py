@@ -1,6 +1,8 @@
 """`resilience status` and `resilience top`: what this host's processes share."""
 
 import json
+import os
+import re
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from resilience.cli.commands import cli
 from resilience.core.adaptive import AdaptiveBreaker
 from resilience.core.breaker import Permit
 from resilience.state import HostState
+from resilience.state.peek import Seen, SeenRow
 from tests.core.policies import breaker
 
 
@@ -70,6 +73,58 @@ def test_scopes_are_added_up(hosts):
     assert worst["scope"] == "app:target=search"
     assert worst["state"] in {"open", "limiting"}
     assert worst["bad"] >= 4
+
+
+def test_what_is_not_closed(hosts):
+    """Since when, in which process and on what evidence is told, of these alone."""
+    hosts("app:target=cart")
+    hosts("app:target=search", bad=4)
+    hosts("app:target=search")
+    shown = run("status").output.splitlines()
+    found = json.loads(run("status", "--format", "json").output)["scopes"]
+    worst, well = found
+    head, why = shown[-2:]
+
+    assert re.fullmatch(
+        rf"{worst['state']} app:target=search since \d\d:\d\d:\d\d UTC \(\d+ s\), "
+        rf"process {os.getpid()}",
+        head,
+    )
+    for text in (why, f"  {worst['evidence']}"):
+        assert re.fullmatch(
+            r"  \d+ of \d+ results bad in 3 s, seen by 1 process; "
+            r"the last bad one \d+\.\d s ago",
+            text,
+        )
+    assert 0 < worst["since_s"] < 4
+    assert worst["careful_pids"] == [os.getpid()]
+    assert (well["since_s"], well["evidence"], well["careful_pids"]) == (None, "", [])
+    assert not any("cart since" in line for line in shown)
+
+
+def test_of_many_some_are_told(monkeypatch):
+    """Of many that are not closed the worst twenty are told, and how many more are."""
+    row = SeenRow(
+        slot=0,
+        pid=7,
+        scope="",
+        fraction=0.5,
+        rate=1.0,
+        offered=9,
+        ok=0,
+        bad=0,
+        seconds=3.0,
+        idle_s=0.1,
+        since_s=None,
+        bad_s=None,
+    )
+    rows = tuple(row._replace(scope=f"app:target=s{at}") for at in range(25))
+    monkeypatch.setattr("resilience.lab.host.names", lambda: ["shop"])
+    monkeypatch.setattr("resilience.lab.host.peek", lambda *_: Seen("shop", 1, rows))
+    shown = run("status").output
+
+    assert shown.count(", process 7\n  no results in 3 s\n") == 20
+    assert shown.endswith("\nand 5 more (--format json)\n")
 
 
 def test_names_speak_to_nobody_s_terminal(hosts, monkeypatch):

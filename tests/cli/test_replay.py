@@ -1,6 +1,8 @@
 """`resilience replay`: what another policy would have decided, for people and CIs."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 
 from resilience.cli.commands import cli
 from resilience.core.outcome import OK
-from tests.lab.replay.recordings import REFUSED, World
+from tests.lab.replay.recordings import REFUSED, World, opened
 
 
 OLD = """version: 1
@@ -47,6 +49,27 @@ def test_same_policy(replay):
     assert "3 calls of 1 process in 2.33s, under old" in shown.output
     assert "no call would have been decided otherwise" in shown.output
     assert "attempts: 7 known, 0 assumed, 0 unknown" in shown.output
+
+
+def test_processes_of_a_host(replay, tmp_path):
+    """Who shared what is said in the first line: processes, hosts, and the state."""
+    path = tmp_path / "records.jsonl"
+    path.write_text(opened("web-1") + path.read_text())
+    (tmp_path / "new.yaml").write_text(OLD + "state: host\n")
+    words = ("records.jsonl", "--policy", "new.yaml")
+    found = json.loads(replay(*words, "--format", "json").output)
+
+    assert "3 calls of 1 process on 1 host in 2.33s" in replay(*words).output
+    assert "mode enforce, state host" in replay(*words).output
+    assert {"web-1": 1} == found["records"]["hosts"]
+    assert found["policy"]["state"] == "host"
+
+
+def test_it_needs_no_simulator():
+    """Processes of a host are played without the extra that simulations need."""
+    code = "import sys; sys.modules['simpy'] = None; import resilience.lab.replay"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_differences(replay):

@@ -35,11 +35,11 @@ from typing import NamedTuple, Self
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from examples.servers.ports import free_port  # noqa: E402  run by path
-from resilience.lab.simulate import Scenario, read, run  # noqa: E402  as above
-from resilience.lab.simulate.faults import span  # noqa: E402  as above
-from resilience.lab.simulate.reading import policy_texts  # noqa: E402  as above
-from resilience.lab.simulate.world import World, seeded  # noqa: E402  as above
+from examples.servers.ports import free_port
+from resilience.lab.simulate import Scenario, read, run
+from resilience.lab.simulate.faults import span
+from resilience.lab.simulate.reading import policy_texts
+from resilience.lab.simulate.world import World, seeded
 
 
 HERE = Path(__file__).resolve().parent

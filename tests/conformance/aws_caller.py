@@ -1,7 +1,7 @@
 """The process that makes the writes of `aws_rounds.py`; it is killed now and then.
 
 Its parent is a fork server that has made the clients already, so that a new caller is
-there at once. Environment: `ROUNDS_URL`, `ROUNDS_SEED`.
+there at once. Environment: `ROUNDS_URL`.
 """
 
 import contextlib

@@ -22,10 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
-import aws_envoy_traffic as traffic  # noqa: E402  its folder is on the path only now
-from aws_envoy_site import Shares, Site  # noqa: E402  as above
+import aws_envoy_traffic as traffic
+from aws_envoy_site import Shares, Site
 
-import resilience  # noqa: E402  as above
+import resilience
 
 
 POLICY = ROOT / "examples" / "policies" / "aws-envoy.yaml"

@@ -36,11 +36,11 @@ from botocore.exceptions import ClientError
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
-import aws_owner_nested  # noqa: E402  its folder is on the path only now
+import aws_owner_nested
 
-import resilience  # noqa: E402  as above
-import resilience.botocore  # noqa: E402  as above
-from tests.botocore.conftest import Clock, Wire  # noqa: E402  as above
+import resilience
+import resilience.botocore
+from tests.botocore.conftest import Clock, Wire
 
 
 MODES = ("legacy", "standard", "adaptive")

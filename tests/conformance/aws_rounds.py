@@ -35,9 +35,9 @@ import moto.server
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
-import aws_caller  # noqa: E402  its folder is on the path only now
+import aws_caller
 
-from tests.botocore.faulting import FaultingProxy  # noqa: E402  as above
+from tests.botocore.faulting import FaultingProxy
 
 
 KEYED = (

@@ -329,7 +329,15 @@ def judge(part: Part, *, weighs: bool) -> list[str]:
 
 def table(title: str, part: Part) -> str:
     """The figures as text."""
-    names = "calls threads tasks descriptors objects all_objects rss_kib".split()  # noqa: SIM905
+    names = (
+        "calls",
+        "threads",
+        "tasks",
+        "descriptors",
+        "objects",
+        "all_objects",
+        "rss_kib",
+    )
     lines = [f"{title} {part.style}", "".join(f"{name:>13}" for name in names)]
     lines += ["".join(f"{value:>13,}" for value in row) for row in part.rows]
     ends = ", ".join(f"{name} {count}" for name, count in sorted(part.ended.items()))

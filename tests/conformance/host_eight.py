@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from tests.real.host_site import Eight, wanted  # noqa: E402  run by path
+from tests.real.host_site import Eight, wanted
 
 
 WITHIN_S = 0.3

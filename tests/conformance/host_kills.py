@@ -28,11 +28,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from resilience.core.adaptive import AdaptiveBreaker  # noqa: E402  run by path
-from resilience.core.breaker import Permit  # noqa: E402  as above
-from resilience.state import HostState  # noqa: E402  as above
-from resilience.state.peek import peek  # noqa: E402  as above
-from tests.core.policies import breaker  # noqa: E402  as above
+from resilience.core.adaptive import AdaptiveBreaker
+from resilience.core.breaker import Permit
+from resilience.state import HostState
+from resilience.state.peek import peek
+from tests.core.policies import breaker
 
 
 LIFE_S = 0.02

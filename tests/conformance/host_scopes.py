@@ -27,9 +27,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from resilience import PolicyEngine  # noqa: E402  run by path
-from resilience.errors import Rejected  # noqa: E402  as above
-from resilience.testing import VirtualClock  # noqa: E402  as above
+from resilience import PolicyEngine
+from resilience.errors import Rejected
+from resilience.testing import VirtualClock
 
 
 SCOPES = 10_000

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from resilience.core.command import CancelAttempt, StartAttempt
+from resilience.core.event import Woke
 from resilience.core.hedged import new_call
 from resilience.core.policy import HedgingPolicy
 from resilience.core.scope import Scope
 from resilience.core.target import Facts
-from tests.core.policies import bind, middle, policy
+from tests.core.policies import arrive, bind, middle, policy
 
 
 CAN = Facts(can_hedge=True)
@@ -36,3 +38,26 @@ def binding_of(scope=None, *, credit=10.0, **changes):
 def hedged(binding=None, facts=CAN, rng=middle, **changes):
     """A call of that binding, which has not arrived."""
     return new_call(binding or binding_of(**changes), facts, "c-1", rng)
+
+
+def started(step):
+    """The numbers of the attempts that a step starts."""
+    return [c.number for c in step.commands if isinstance(c, StartAttempt)]
+
+
+def cancelled(step):
+    """The attempts that a step cancels, and why."""
+    return [(c.number, c.reason) for c in step.commands if isinstance(c, CancelAttempt)]
+
+
+def wake(call, now):
+    return call.advance(Woke(now), now)
+
+
+def two(**changes):
+    """A call with its first attempt and one hedge under way, at t = 1."""
+    call = hedged(**changes)
+    arrive(call)
+
+    assert [2] == started(wake(call, 1.0))
+    return call

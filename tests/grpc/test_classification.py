@@ -126,7 +126,7 @@ ROWS = [
     Row("CANCELLED", "Locally cancelled by application!", "local", "maybe"),
     Row("CANCELLED", "Cancelled upon garbage collection!", "local", "maybe"),
     Row("CANCELLED", "Call cancelled in fork child", "local", "maybe"),
-]  # fmt: skip
+]  # fmt: skip  # a table: one row, one line
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.code} {row.details[-44:]}")

@@ -131,7 +131,7 @@ TLS = [
     Tls("another root of the name", "permanent", "root", roots="authority of the tests"),
     Tls("another host", "permanent", "another name", {"name": "shop.example"}),
     Tls("another address", "permanent", "another name", target="127.0.0.1"),
-]  # fmt: skip
+]  # fmt: skip  # a table: one row, one line
 
 
 @WAYS

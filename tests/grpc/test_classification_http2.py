@@ -81,7 +81,7 @@ ROWS = [
     Row("an answer", lambda s: [grpc_headers(s), trailers(s, 5, "no such cart")], "NOT_FOUND", "application", "yes"),
     Row("an answer in one frame", lambda s: [headers(s, (":status", "200"), GRPC, ("grpc-status", "9"), ends=True)], "FAILED_PRECONDITION", "application", "yes"),
     Row("UNAVAILABLE without a word", lambda s: [grpc_headers(s), trailers(s, 14)], "UNAVAILABLE", "transport", "maybe"),
-]  # fmt: skip
+]  # fmt: skip  # a table: one row, one line
 OLDER = {
     # It misses a reset now and then, and waits for the deadline.
     "TCP RST": ("DEADLINE_EXCEEDED", "transport", "maybe", ""),
@@ -104,7 +104,18 @@ def test_an_end_on_the_wire_has_its_meaning(row, how):
     assert found(row, how).meaning in (row[2:], OLDER.get(row.name))
 
 
-BY_ARITY = [row for row in ROWS if row.name in ("FIN", "GOAWAY, not processed", "RST_STREAM 7", "RST_STREAM 2", "RST_STREAM 11", "HTTP 503", "HTTP 404", "no status", "an answer")]  # fmt: skip
+IN_EACH_ARITY = {
+    "FIN",
+    "GOAWAY, not processed",
+    "RST_STREAM 7",
+    "RST_STREAM 2",
+    "RST_STREAM 11",
+    "HTTP 503",
+    "HTTP 404",
+    "no status",
+    "an answer",
+}
+BY_ARITY = [row for row in ROWS if row.name in IN_EACH_ARITY]
 
 
 @pytest.mark.parametrize("how", [*WAYS[2:], *AIO_WAYS[1:]])

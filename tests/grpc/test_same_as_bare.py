@@ -1,5 +1,7 @@
 """The first law on the wire: under `PolicyEngine()` a channel behaves as a bare one."""
 
+import functools
+
 import grpc
 import grpc.aio
 import pytest
@@ -130,8 +132,8 @@ def test_a_closed_channel_refuses_as_grpc_does(server):
             grpc.insecure_channel(server.address), engine, target="cart"
         )
 
-        assert _result(lambda: after_close(bare, entry)) == _result(  # noqa: B023
-            lambda: after_close(wrapped, entry)  # noqa: B023
+        assert _result(functools.partial(after_close, bare, entry)) == _result(
+            functools.partial(after_close, wrapped, entry)
         )
 
 

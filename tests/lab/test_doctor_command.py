@@ -11,11 +11,11 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 jsonschema = pytest.importorskip("jsonschema")
 
-from click.testing import CliRunner  # noqa: E402  after the guard for the extra
+from click.testing import CliRunner
 
-from resilience.cli import doctor as command  # noqa: E402  as above
-from resilience.lab.doctor import Finding, diagnose  # noqa: E402
-from resilience.lab.doctor.finding import diagnosis  # noqa: E402
+from resilience.cli import doctor as command
+from resilience.lab.doctor import Finding, diagnose
+from resilience.lab.doctor.finding import diagnosis
 
 
 TEXT = {"type": "string"}

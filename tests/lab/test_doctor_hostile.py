@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 h2 = pytest.importorskip("h2.connection")
 pytest.importorskip("grpc_health")
 
-from h2.config import H2Configuration  # noqa: E402  after the guard for the extra
+from h2.config import H2Configuration
 
-from resilience.lab.doctor.http2 import judge_http2  # noqa: E402  as above
-from resilience.lab.doctor.speaking import speak, speak_http1  # noqa: E402
+from resilience.lab.doctor.http2 import judge_http2
+from resilience.lab.doctor.speaking import speak, speak_http1
 
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"

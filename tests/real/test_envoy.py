@@ -103,7 +103,7 @@ ROWS = [
     Row("says-later", "UNAVAILABLE", "application", "yes", "", lambda s: [grpc_headers(s), trailers(s, 14, "no healthy upstream")]),
     Row("not-found", "NOT_FOUND", "application", "yes", "", says(5, "no such cart")),
     Row("unknown", "UNKNOWN", "application", "yes", "", says(2, "Exception calling application")),
-]  # fmt: skip
+]  # fmt: skip  # a table: one row, one line
 DENY = {"permissions": [{"any": True}], "principals": [{"any": True}]}
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from examples.servers.ports import HOST, free_port, wait_listening
+from resilience.live import ENDING
+from resilience.state.held import said as said_here
 
 
 pytestmark = pytest.mark.real
@@ -87,6 +89,12 @@ def gunicorn(need, tmp_path):
         each.end()
 
 
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """This process looks where the servers write."""
+    monkeypatch.setenv("RESILIENCE_STATE_DIR", str(tmp_path))
+
+
 def know_each_other(said: dict[int, dict]) -> bool:
     """Have all workers answered, and do they see each other?"""
     newest = [*said.values()][-WORKERS:]
@@ -115,6 +123,25 @@ def test_workers_of_gunicorn_share(gunicorn, preload):
         ),
     )
     assert any(x["states"] != ["closed"] for x in said.values()), said
+
+
+def live() -> set[int]:
+    """Processes that say which policy they have."""
+    return {json.loads(text)["pid"] for text in said_here(ENDING)}
+
+
+@pytest.mark.parametrize("preload", [False, True])
+@pytest.mark.usefixtures("folder")
+def test_workers_of_gunicorn_say_their_policy(gunicorn, preload):
+    """Each worker says it itself; of those that are killed nothing is heard."""
+    server = gunicorn(preload=preload)
+    workers = {*server.until("/good", know_each_other)}
+    parent = {server.process.pid} if preload else set()
+    assert live() == workers | parent
+
+    os.kill(victim := min(workers), signal.SIGKILL)
+    later = {*server.until("/good", lambda now: len(now.keys() - {victim}) == WORKERS)}
+    assert live() == later - {victim} | parent
 
 
 def test_a_killed_worker_gives_its_place_back(gunicorn):

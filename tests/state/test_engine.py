@@ -50,7 +50,8 @@ def told(engine):
 
 
 def files(folder):
-    return [found for found in folder.rglob("*") if found.is_file()]
+    """The files of cells."""
+    return [*folder.rglob("*.v1")]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,7 @@ def test_a_file_is_made_where_something_is_shared(engine, folder, state, kind, m
     call(engine(state, kind))
 
     assert len(files(folder)) == made
+    assert any(folder.iterdir()) == bool(made)
 
 
 def test_engines_count_each_other(engine, resilience_clock):

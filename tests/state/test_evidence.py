@@ -3,6 +3,7 @@
 import pytest
 
 from resilience.core.ticks import FRESH_OK, OK
+from resilience.state.peek import peek
 
 
 def in_ticks(first: float, ticks: int):
@@ -150,3 +151,30 @@ def test_the_reserve_is_split(process):
             each.calls(now, good=1)
 
     assert [each.host.processes for each in three] == [3, 3, 3]
+
+
+def test_since_when_not_all_may_pass(process):
+    """The first tick with a limit is told until all may pass again, and none before."""
+    one = process()
+    told = {}
+    for at in range(400):
+        now = 100.05 + at / 10
+        one.calls(now, good=0 if 20 <= at < 40 else 4, bad=4 if 20 <= at < 40 else 0)
+        seen = peek("shop", now)
+        assert seen is not None
+        (row,) = seen.rows
+        told[at] = row.fraction, row.since_s, row.bad_s
+    limited = [at for at, (fraction, *_) in told.items() if fraction < 1]
+    first, last = limited[0], limited[-1]
+
+    assert 20 < first < 26
+    assert limited == [*range(first, last + 1)]
+    assert last < 390
+    for at, (_, since_s, _) in told.items():
+        if first <= at <= last:
+            assert since_s == pytest.approx((at - first) / 10 + 0.05)
+        else:
+            assert since_s is None
+    assert told[19][2] is None
+    assert told[20][2] == 0.0
+    assert 0 < told[390][2] < 37.1

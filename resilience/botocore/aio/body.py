@@ -93,6 +93,20 @@ class Watched:
         await super().aclose()  # type: ignore[misc]  # the base's
 
 
+def has_come(body: Any) -> bool:
+    """Is all of *body* in this process already, so that nothing can cut it?
+
+    aiohttp knows; a small one comes with its headers.
+    """
+    raw: Any = getattr(body, "_raw_stream", None)
+    if type(raw) is not native.aiohttp.ClientResponse or not isinstance(
+        body, StreamingBody
+    ):
+        return False
+    content = raw.content
+    return bool(content.is_eof() and content.exception() is None)
+
+
 def protect(
     flight: AioFlight,
     body: Any,

@@ -6,7 +6,8 @@ one task.
 """
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from binascii import crc32
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
@@ -15,52 +16,118 @@ from resilience.botocore.emitter import Handler
 from resilience.botocore.flight import Flight
 from resilience.botocore.response import is_hop
 from resilience.botocore.verify import Finding, Steps, arun
+from resilience.botocore.worker import GRACE_S
 from resilience.core.outcome import Outcome
 from resilience.drivers.waiting import pause
 
+from .cuts import NEVER, Cuts
 from .outcomes import CHECKSUM, corrected, readable
 
 
 class AioFlight(Flight):
     """One call from its arrival to its end. Owned by one task."""
 
-    __slots__ = ("_on_wire", "has_connection", "transport")
+    # Most calls never set these: a default costs them nothing.
+    has_connection = True
+    """Has the request a connection, so that some of it may have been sent?"""
+    transport: Any = None
+    """Of that connection, where it is known."""
+    cuts: Cuts | None = None
+    """What cuts it in time; None: whoever awaits something for it does."""
+    is_cut = False
+    """Was its task cancelled because its own time, not an attempt's, has passed?"""
+    is_attempt_cut = False
+    """Was its task cancelled because the time of the attempt under way has passed?"""
+    task: asyncio.Task[Any] | None = None
+    """That is cancelled then."""
+    _ends_at = NEVER
+    _has_limit = False
+    _asked_before = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._on_wire = False
-        self.has_connection = True
-        """Has the request a connection, so that some of it may have been sent?"""
-        self.transport: Any = None
-        """Of that connection, where it is known."""
-        super().__init__(*args, **kwargs)
+    # -- cut in time -----------------------------------------------------------------
 
-    async def arrived(self) -> None:
-        """Ask for the first attempt.
+    def bound(self, cuts: Cuts, task: asyncio.Task[Any]) -> None:
+        """From here on *cuts* may cancel *task*, which makes the call."""
+        self.cuts, self.task = cuts, task
+        self._asked_before = task.cancelling()
+        end, deadline = NEVER, self._call.deadline_at
+        if deadline is not None:
+            left = deadline - self.limit.now()
+            self._ends_at = end = cuts.loop.time() + max(0.0, left) + GRACE_S
+            if end < cuts.rings_at:
+                cuts.ring_at(end)
+        cuts.ends[self] = end
 
-        Raises:
-            BotocoreRejected: refused; nothing was sent.
-        """
-        await self._arrive(self._loop.arrive())
+    def bound_attempt(self, cuts: Cuts, left: float) -> None:
+        """An attempt begins that is to end in *left* seconds."""
+        self._has_limit = True
+        cuts.ends[self] = end = cuts.loop.time() + left
+        if end < cuts.rings_at:
+            cuts.ring_at(end)
 
-    def before_send(self, context: MutableMapping[str, Any]) -> None:
-        """As a blocking flight does."""
-        super().before_send(context)
-        self._on_wire = True
+    def unbound_attempt(self, cuts: Cuts, error: BaseException | None) -> bool:
+        """It has ended in *error*; is that its cancellation, for its time was over?"""
+        self._has_limit = False
+        cuts.ends[self] = end = self._ends_at
+        if end < cuts.rings_at:
+            cuts.ring_at(end)
+        if not self.is_attempt_cut:
+            return False
+        self.is_attempt_cut = False
+        return self._is_ours(error)
+
+    def cut(self) -> float:
+        """Cancel the task, for the time has come; when to ask again."""
+        task, end = self.task, NEVER
+        if self._has_limit and not self.is_attempt_cut:
+            self.is_attempt_cut, end = True, self._ends_at
+        elif self.is_cut:
+            return end
+        else:
+            self.is_cut = True
+        if task is not None:
+            task.cancel()
+        return end
+
+    def is_ended_by_cut(self, error: BaseException | None) -> bool:
+        """Is *error*, which ended the call, its cancellation, for its time was over?"""
+        if not self.is_cut:
+            return False
+        self.is_cut = False
+        return self._is_ours(error)
+
+    def _is_ours(self, error: BaseException | None) -> bool:
+        """Take a cancellation back; has nobody else asked for one?"""
+        task = self.task
+        is_alone = task is None or task.uncancel() <= self._asked_before
+        # Some code turns one into an error of its own.
+        is_cancelled = isinstance(error, asyncio.CancelledError) and is_alone
+        return is_cancelled or isinstance(error, TimeoutError)
+
+    # -- from aiobotocore's events ---------------------------------------------------
 
     def is_well(self, event: Mapping[str, Any]) -> bool:
         """Is it an answer that asks for nothing, seen without waiting?"""
-        response = event.get("response")
-        if response is None or not self.owns_retries:
+        if not self.owns_retries:
             return False
         try:
-            http = response[0]
-            if http.status_code >= 300 or CHECKSUM in http.headers:
+            # As `outcome_of` does, without a frame for each step.
+            http, parsed = response = event["response"]
+            told = parsed.get("ResponseMetadata")
+            if http.status_code >= 300 or (
+                told and told.get("HTTPStatusCode", 200) >= 300
+            ):
                 return False
-            is_well = super()._outcome_of(event) is None
-        except (AttributeError, LookupError, TypeError):  # of another shape
-            return False
-        self._on_wire = not is_well
-        return is_well
+            if event["operation"].service_model.service_name == "dynamodb":
+                expected = http.headers.get(CHECKSUM)
+                if expected and crc32(http._content) & 0xFFFFFFFF != int(expected):
+                    return False
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return False  # no answer, or one that must be waited for
+        self._on_wire = False
+        if self.trace is not None:
+            self.trace.answered(response)
+        return True
 
     async def asked(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """Answer `needs-retry`: a number to try again, None to leave it to others."""

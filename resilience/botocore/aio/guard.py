@@ -1,6 +1,7 @@
 """What stands around one aiobotocore client; only what awaits differs from `Guard`."""
 
 import asyncio
+from asyncio import CancelledError, current_task, get_running_loop
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,9 +12,10 @@ from resilience.botocore.guard import Guard
 from resilience.botocore.transfer import ABORT, CREATE, _payload, tell_lost
 from resilience.botocore.verify import parts_of
 from resilience.botocore.worker import GRACE_S
-from resilience.context import deadline_at
+from resilience.context import ambient_key, deadline_at
 
-from .body import protect
+from .body import has_come, protect
+from .cuts import Cuts
 from .flight import AioFlight, answer_of
 from .native import awsrequest
 from .sending import install, uninstall
@@ -25,6 +27,8 @@ Native = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 
 class AioGuard(Guard):
     """One client's protection. Used by the tasks of one event loop."""
+
+    _cuts: Cuts | None = None
 
     def _harden(self, client: Any) -> None:
         try:
@@ -44,7 +48,7 @@ class AioGuard(Guard):
 
     # -- calls -------------------------------------------------------------------
 
-    async def acall(
+    async def acall(  # noqa: C901, PLR0912, PLR0915 - flat: each frame costs every call
         self,
         name: str,
         params: Mapping[str, Any],
@@ -53,65 +57,93 @@ class AioGuard(Guard):
     ) -> Any:
         """Make one call of operation *name* by way of *native*; *flown*: as `call`."""
         engine = self.registration.engine
-        if engine is None or self.takeover is None or not self._is_at_home():
+        if engine is None or self.takeover is None:
             return await self._abare(name, params, native)
-        engine.look()
+        try:
+            loop = get_running_loop()
+        except RuntimeError:  # aiobotocore with httpx knows other loops, too
+            self.say("not-asyncio", "no asyncio loop runs here: calls stay bare")
+            return await self._abare(name, params, native)
+        if engine.is_controlled:
+            engine.look()
         operation = self._operations.get(name) or self._operation(name)
         if operation is None:
             return await self._abare(name, params, native)
         bound = operation.bind(engine, params)
-        if bound.binding.mode == "bypass":
+        acts = bound.acts
+        if not acts and bound.binding.mode == "bypass":
             return await self._abare(name, params, native)
         recourse = bound.recourse
         if recourse is not None and flown is None and not self.is_sibling:
             fly = partial(self.acall, name, params, native)
             return await recourse.awaited.acall(self, name, params, fly)
         applied = None
-        if bound.binding.mode == "enforce":
+        if acts and (bound.is_keyed or ambient_key.get() is not None):
             applied = operation.apply(bound, params)
+            if applied is not None and applied.write is not None:
+                self._follow(name)
         facts = operation.facts(bound, params)
         if applied is not None:
             params = applied.params
             facts = facts._replace(keyed_means=applied.means)
-        flight = AioFlight(
-            self,
-            operation,
-            bound,
-            params,
-            facts=facts,
-            applied=applied,
-        )
+        flight = AioFlight(self, operation, bound, params, facts=facts, applied=applied)
         if flown is not None:
             flown.append(flight)
-        return await self._fly(flight, name, params, native)
-
-    async def _fly(
-        self, flight: AioFlight, name: str, params: Mapping[str, Any], native: Native
-    ) -> Any:
         payload = self.payloads.get(name)
         if payload is None:
             payload = self.payloads[name] = _payload(self, name)
         # botocore's handlers write into the original.
         asked = dict(params) if payload or self.is_s3 else params
-        token = current.set(flight)
+        token, cuts = current.set(flight), None
         try:
-            await flight.arrived()
-            answer = await in_time(flight, native, name, params)
-            if payload and flight.acts:
+            answer = flight._loop.arrive()
+            if answer.start is None or flight.lookout is not None:
+                await flight._arrive(answer)
+            else:
+                flight._start = answer.start
+            task = current_task(loop) if acts else None
+            if isinstance(task, asyncio.Task):
+                cuts = self._cuts
+                if cuts is None or cuts.loop is not loop:
+                    cuts = self._cuts = Cuts(loop)
+                flight.bound(cuts, task)
+            try:
+                answer = await native(name, params)
+            except (CancelledError, TimeoutError) as error:
+                # Attempts end by themselves in time; this ends what is around them:
+                # credentials, endpoints, handlers.
+                if not flight.is_ended_by_cut(error):
+                    raise
+                raise flight.late() from None
+            if payload and acts:
                 self._watch(flight, answer, payload, asked, native)
         except Exception as error:
             flight.failed(error)
-            if self.is_s3 and name == ABORT and flight.acts:
+            if self.is_s3 and name == ABORT and acts:
                 abort_later(self, asked, native, error)
             raise
         else:
             flight.succeeded(answer)
             return answer
         finally:
+            if cuts is not None:
+                cuts.ends.pop(flight, None)
+                if flight.is_cut:
+                    flight.is_ended_by_cut(None)
+                flight.task = None
             flight.gone()
             if self.is_s3 and name == CREATE:
                 tell_lost(self, asked, flight)
-            _reset(token)
+            try:  # noqa: SIM105 - as above
+                current.reset(token)
+            except ValueError:
+                pass  # a task that was thrown away is closed from elsewhere
+
+    def _will_follow(self, name: str) -> None:
+        """Nothing: handlers that nobody needs cost each call, and can be added later.
+
+        No other thread remembers those there are while some are added.
+        """
 
     def _watch(
         self,
@@ -125,18 +157,10 @@ class AioGuard(Guard):
         if body is None:
             return
         try:
-            protect(flight, body, answer, asked=asked, native=native)
+            if not has_come(body):
+                protect(flight, body, answer, asked=asked, native=native)
         except (AttributeError, LookupError, TypeError) as error:
             self.say("body-unwatched", f"{error!r}; bodies stay bare")
-
-    def _is_at_home(self) -> bool:
-        """Does asyncio run this task? aiobotocore with httpx knows other loops, too."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            self.say("not-asyncio", "no asyncio loop runs here: calls stay bare")
-            return False
-        return True
 
     async def aread(
         self, name: str, params: dict[str, Any], ends_at: float | None
@@ -161,8 +185,12 @@ class AioGuard(Guard):
     # -- aiobotocore's events ----------------------------------------------------
 
     def _needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
-        flight = self._mine()
-        if isinstance(flight, AioFlight) and flight.is_well(event):
+        flight = current.get()  # as _mine does, but for its frame
+        if (
+            isinstance(flight, AioFlight)
+            and flight.guard is self
+            and flight.is_well(event)
+        ):
             return None
         return self._asked(native, event)
 
@@ -195,10 +223,7 @@ class AioGuard(Guard):
 async def in_time(
     flight: AioFlight, native: Native, name: str, params: Mapping[str, Any]
 ) -> Any:
-    """Make the call of *flight*, and be back by its deadline whatever is awaited.
-
-    Attempts end by themselves in time; this ends what is around them: credentials,
-    endpoints, handlers.
+    """Ask for the rest of a body by *flight*, and be back by its deadline.
 
     Raises:
         Exception: what the call raised; when it was cut, what is known of it.

@@ -8,6 +8,7 @@ breaks; it does not where the engine owns the repeats.
 """
 
 import asyncio
+from asyncio import current_task
 from collections.abc import Coroutine, Mapping
 from types import FunctionType
 from typing import Any
@@ -24,7 +25,7 @@ from .flight import AioFlight
 OPENS = "_get_session"
 
 
-def install(client: Any) -> bool:
+def install(client: Any) -> bool:  # noqa: C901 - flat: each frame costs every call
     """Have the requests of *client* keep to limits; False: its shape is not known."""
     endpoint: Any = getattr(client, "_endpoint", None)
     http = getattr(endpoint, "http_session", None)
@@ -39,7 +40,31 @@ def install(client: Any) -> bool:
         if more or named or type(now) is not FunctionType:
             # An aiobotocore of another shape, or a mock.
             return await bound(now, endpoint)(request, *more, **named)
-        return await _send(endpoint, now, request)
+        flight = current.get()
+        if not isinstance(flight, AioFlight) or not flight.acts:
+            return await now(endpoint, request)
+        cuts, limit = flight.cuts, flight.limit
+        at = limit.at
+        left = None if at is None else at - limit.now()
+        if left is not None and left < EXPECT_S and "Expect" in request.headers:
+            del request.headers["Expect"]
+        flight.transport = None
+        flight.has_connection = OPENS not in vars(endpoint.http_session)
+        if left is None or cuts is None or current_task(cuts.loop) is not flight.task:
+            return await _send(flight, now, endpoint, request, left)
+        # As `_send` does, without a timer of its own.
+        flight.bound_attempt(cuts, left)
+        try:
+            response = await now(endpoint, request)
+            if request.stream_output and response.status_code >= 300:
+                await _read_error(request, response)
+        except BaseException as error:
+            if flight.unbound_attempt(cuts, error):
+                passed = TimeoutError()
+                raise flight.timed_out(request.url, passed) from error
+            raise
+        flight.unbound_attempt(cuts, None)
+        return response
 
     vars(endpoint)["_send"] = send
     _follow(http)
@@ -59,22 +84,15 @@ def _acting() -> AioFlight | None:
     return flight if isinstance(flight, AioFlight) and flight.acts else None
 
 
-async def _send(endpoint: Any, bare: Any, request: Any) -> Any:
-    """Send *request* within its limit.
+async def _send(
+    flight: AioFlight, bare: Any, endpoint: Any, request: Any, left: float | None
+) -> Any:
+    """Send *request* within *left* seconds; None: it is not bounded.
 
     Raises:
-        ReadTimeoutError: it came while the request was under way.
-        ConnectTimeoutError: it came before there was a connection.
+        ReadTimeoutError: they passed while the request was under way.
+        ConnectTimeoutError: they passed before there was a connection.
     """
-    flight = _acting()
-    if flight is None:
-        return await bare(endpoint, request)
-    limit = flight.limit
-    left = limit.left()
-    if left is not None and left < EXPECT_S and "Expect" in request.headers:
-        del request.headers["Expect"]
-    flight.transport = None
-    flight.has_connection = OPENS not in vars(endpoint.http_session)
     cut = asyncio.timeout(left)
     try:
         async with cut:
@@ -114,21 +132,24 @@ def _follow(http: Any) -> None:
     if bare is None:
         return
 
-    known, is_followed = None, False
+    known, is_followed, repeats = None, False, False
 
     async def session(*args: Any, **kwargs: Any) -> Any:
-        nonlocal known, is_followed
-        flight = _acting()
+        nonlocal known, is_followed, repeats
+        flight = current.get()  # as _acting does, but for its frame
+        if not isinstance(flight, AioFlight) or not flight.acts:
+            flight = None
         opening = bare(http, *args, **kwargs)
         is_open = getattr(http, "_sessions", None) or getattr(http, "_session", None)
         made = await (opening if flight is None or is_open else _kept(opening))
-        if hasattr(made, "_retry_connection"):
+        if made is not known:
+            known, is_followed = made, _is_marked(made) or _is_traced(made)
+            repeats = hasattr(made, "_retry_connection")
+        if repeats:
             # Read by aiohttp before it awaits anything: one task's word at a time.
             made._retry_connection = flight is None or not (
                 flight.owns_retries or flight.lookout is not None
             )
-        if made is not known:
-            known, is_followed = made, _is_marked(made) or _is_traced(made)
         if flight is not None:
             flight.has_connection = not is_followed
         return made

@@ -5,8 +5,7 @@ thing: calls that wait between two attempts, which the inner channel does not kn
 """
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -19,6 +18,7 @@ from resilience.grpc.held import Holding
 from resilience.grpc.idempotency import Undeclared
 from resilience.grpc.route import Route
 
+from .around import AroundChannel
 from .call import deserializer
 from .calls import Calls
 from .multicallable import (
@@ -59,25 +59,19 @@ def intercept_channel(
     return Channel(channel, engine, target)
 
 
-class Channel(grpc.aio.Channel):
+class Channel(AroundChannel):
     """The channel that `intercept_channel` returns. Owned by one event loop."""
 
     def __init__(
         self, channel: grpc.aio.Channel, engine: PolicyEngine, target: str
     ) -> None:
-        self._channel = channel
+        super().__init__(channel)
         self._engine = engine
         self._target_name = target
         self._undeclared = Undeclared(engine, target)
         self._witness = aio_witness(channel)
         self._holding = Holding(channel)
         self._calls = Calls(engine, getattr(channel, "_loop", None))
-
-    def __getattr__(self, name: str) -> Any:
-        # Tools that look behind the interface find what the inner channel has.
-        if name == "_channel":
-            raise AttributeError(name)
-        return getattr(self._channel, name)
 
     def unary_unary(
         self, method: str, *args: Any, **others: Any
@@ -156,30 +150,3 @@ class Channel(grpc.aio.Channel):
         self._calls.close()
         await self._channel.close(grace)
         self._calls.cancel_all()
-
-    async def __aenter__(self) -> Self:
-        await self._channel.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        await self.close(None)
-        return None
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """The inner channel's connectivity."""
-        return self._channel.get_state(try_to_connect)
-
-    async def wait_for_state_change(
-        self, last_observed_state: grpc.ChannelConnectivity
-    ) -> None:
-        """Wait until the inner channel's connectivity is another."""
-        await self._channel.wait_for_state_change(last_observed_state)
-
-    async def channel_ready(self) -> None:
-        """Wait until the inner channel is ready."""
-        await self._channel.channel_ready()

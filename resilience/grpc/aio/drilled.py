@@ -6,15 +6,17 @@ are made only while a drill is armed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import functools
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
 from resilience.drilling import marks
-from resilience.grpc.drilled import Marking, name_of
+from resilience.grpc.drilled import Marking
 from resilience.grpc.route import native_timeout, target_of
 
+from .around import AroundChannel
 from .drilled_calls import (
     DrilledStreamStream,
     DrilledStreamUnary,
@@ -25,7 +27,6 @@ from .drilled_calls import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from resilience.core.target import Target
     from resilience.drilling.seam import Seam
@@ -39,18 +40,13 @@ _KINDS: dict[str, Any] = {
 }
 
 
-class Layer(grpc.aio.Channel):
-    """A channel around another one. Owned by one event loop."""
+class Layer(AroundChannel):
+    """A layer of a drill. Owned by one event loop."""
 
     def __init__(self, channel: Any, seam: Seam, target: str) -> None:
-        self._channel = channel
+        super().__init__(channel)
         self._seam = seam
         self._target = target
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_channel":
-            raise AttributeError(name)
-        return getattr(self._channel, name)
 
     def unary_unary(self, method: str, *args: Any, **others: Any) -> Any:
         """The multicallable of a unary-unary *method*."""
@@ -70,38 +66,6 @@ class Layer(grpc.aio.Channel):
 
     def _around(self, arity: str, method: str, args: Any, others: Any) -> Any:
         raise NotImplementedError
-
-    async def close(self, grace: float | None = None) -> None:
-        """Close the inner channel."""
-        await self._channel.close(grace)
-
-    async def __aenter__(self) -> Self:
-        await self._channel.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        await self.close(None)
-        return None
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """The inner channel's state."""
-        found: grpc.ChannelConnectivity = self._channel.get_state(try_to_connect)
-        return found
-
-    async def wait_for_state_change(
-        self, last_observed_state: grpc.ChannelConnectivity
-    ) -> None:
-        """Wait until the inner channel's state is another one."""
-        await self._channel.wait_for_state_change(last_observed_state)
-
-    async def channel_ready(self) -> None:
-        """Wait until the inner channel is connected."""
-        await self._channel.channel_ready()
 
 
 class FaultyChannel(Layer):
@@ -189,46 +153,36 @@ class MarkedChannel(Layer):
         self, channel: Any, seam: Seam, target: str, engine: PolicyEngine
     ) -> None:
         super().__init__(channel, seam, target)
-        self._marking = Marking(seam, engine)
+        self._marking = AioMarking(seam, engine)
 
     def _around(self, arity: str, method: str, args: Any, others: Any) -> Any:
         inner = getattr(self._channel, arity)(method, *args, **others)
-        return MarkedMethod(
-            inner, self._seam, self._marking, target_of(self._target, method)
-        )
+        return MarkedMethod(inner, self._marking, target_of(self._target, method))
 
 
 class MarkedMethod:
     """One method of any arity, whose calls are marked. Owned by one loop."""
 
-    def __init__(
-        self, inner: Any, seam: Seam, marking: Marking, target: Target
-    ) -> None:
+    def __init__(self, inner: Any, marking: Marking, target: Target) -> None:
         self._inner = inner
-        self._seam = seam
         self._marking = marking
         self._target = target
 
     def __call__(self, *args: Any, **others: Any) -> Any:
         """Start the call, and return its object."""
         timeout = others.get("timeout", args[1] if len(args) > 1 else None)
-        mark = self._marking.mark(self._target, timeout)
-        if mark is None:
-            return self._inner(*args, **others)
-        token = marks.current.set(mark)
-        try:
-            made = self._inner(*args, **others)
-        except Exception as error:
-            self._seam.ended(mark, name_of(error))
-            raise
-        finally:
-            marks.current.reset(token)
-        made.add_done_callback(lambda over: self._over(mark, over))
-        return made
+        make = functools.partial(self._inner, *args, **others)
+        return self._marking.start(self._target, timeout, make)
 
-    def _over(self, mark: Any, over: Any) -> None:
-        async def look() -> None:
+
+class AioMarking(Marking):
+    """How calls are marked whose status is awaited. Owned by one loop."""
+
+    def note(self, made: Any, mark: Any) -> None:
+        """Take note of a started call's end, when it comes."""
+
+        async def look(over: Any) -> None:
             code = await over.code()
             self._seam.ended(mark, str(code.name))
 
-        at_once(look())
+        made.add_done_callback(lambda over: at_once(look(over)))

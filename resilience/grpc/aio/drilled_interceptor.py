@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from resilience.drilling import marks
-from resilience.grpc.drilled import Marking, name_of
+from resilience.grpc.drilled import name_of
 from resilience.grpc.route import native_timeout, target_of
 
 from . import interceptor
-from .drilled import at_once, count
+from .drilled import AioMarking, count
 from .drilled_calls import (
     DrilledStreamStream,
     DrilledStreamUnary,
@@ -48,7 +48,7 @@ class _Drilled(interceptor._Intercepting):
     def __init__(self, engine: PolicyEngine, target: str, seam: Seam) -> None:
         super().__init__(engine, target)
         self._seam = seam
-        self._marking = Marking(seam, engine)
+        self._marking = AioMarking(seam, engine)
 
     async def _marked(
         self, hook: Any, continuation: Any, details: Any, request: Any
@@ -66,12 +66,7 @@ class _Drilled(interceptor._Intercepting):
             raise
         finally:
             marks.current.reset(token)
-
-        async def look(over: Any) -> None:
-            code = await over.code()
-            self._seam.ended(mark, str(code.name))
-
-        made.add_done_callback(lambda over: at_once(look(over)))
+        self._marking.note(made, mark)
         return made
 
     def _faulty(self, continuation: Any, target: Target) -> Callable[[Any, Any], Any]:

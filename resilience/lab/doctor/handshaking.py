@@ -220,7 +220,7 @@ def _watch(context: ssl.SSLContext, asked: list[bool]) -> None:
     # Not public, but the only way to hear that the server asks for a certificate and
     # would do without. A test pins it; without it, refusals still tell.
     with contextlib.suppress(AttributeError):
-        context._msg_callback = heard  # type: ignore[attr-defined]  # noqa: SLF001
+        context._msg_callback = heard  # type: ignore[attr-defined]  # noqa: SLF001 - see above
 
 
 def _certificate(found: dict[str, Any]) -> Certificate:

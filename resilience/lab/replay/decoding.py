@@ -54,7 +54,12 @@ _OPEN_WORDS: Final = (Reason, Decision, DeadlineOrigin, ServedReason)
 
 
 def decode(text: str) -> Line:
-    """The record that a line holds.
+    """The record that a line holds; raises as `read` does."""
+    return read(text)[0]
+
+
+def read(text: str) -> tuple[Line, str]:
+    """The record that a line holds, and the host that it names, if any.
 
     Raises:
         OtherVersionError: it is one of another version of the format.
@@ -73,11 +78,12 @@ def decode(text: str) -> Line:
         msg = f"a record of version {version!r}, this release reads {VERSION}"
         raise OtherVersionError(msg)
     kind = data["record"]
-    read = _READERS.get(kind) if isinstance(kind, str) else None
-    if read is None:
-        return Unknown(str(kind))
-    found: Line = read(data, "")
-    return found
+    of_kind = _READERS.get(kind) if isinstance(kind, str) else None
+    if of_kind is None:
+        return Unknown(str(kind)), ""
+    found: Line = of_kind(data, "")
+    # Added by whoever brings lines of several hosts together in one file.
+    return found, _text(data.get("host", ""), "host")
 
 
 def _refuse_constant(text: str) -> float:

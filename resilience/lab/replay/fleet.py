@@ -1,7 +1,7 @@
 """The engines of a replay: one for each process that recorded, in virtual time.
 
-Each has the state that its process's calls make it have, from nothing: what was before
-the recording is not known.
+Each has the state that its process's calls make it have (under `state: host` those of
+its host's processes), from nothing: what was before the recording is not known.
 """
 
 from collections import OrderedDict
@@ -13,6 +13,7 @@ from resilience.drivers.virtual import VirtualLoop
 from resilience.engine import PolicyEngine
 from resilience.policy import PolicyTable
 
+from .machines import Machines
 from .passage import numbers
 from .recorded import Recorded
 
@@ -65,10 +66,11 @@ class Fleet:
         self._mode: Mode | None = mode
         self._seed = seed
         self._engines: OrderedDict[str, PolicyEngine] = OrderedDict()
+        self._machines = Machines(self._clock.now)
 
     def call(self, recorded: Recorded) -> Call | None:
         """That call, new, under the policy; None: it is bypassed."""
-        engine = self._engine(recorded.process)
+        engine = self._engine(recorded.process, recorded.host)
         binding = engine.bind(recorded.target)
         if binding.mode == "bypass":
             return None
@@ -77,18 +79,24 @@ class Fleet:
         engine._random = rng  # noqa: SLF001
         return engine.new_call(binding, recorded.ended.facts)
 
-    def _engine(self, process: str) -> PolicyEngine:
+    def _engine(self, process: str, host: str) -> PolicyEngine:
         engines = self._engines
         found = engines.get(process)
         if found is None:
-            found = engines[process] = self._make()
+            found = engines[process] = self._make(host)
             if len(engines) > MOST_ENGINES:
                 engines.popitem(last=False)[1].close()
         engines.move_to_end(process)
         return found
 
-    def _make(self) -> PolicyEngine:
-        options = {"sinks": (_Wanting(),), "clock": self._clock, "seed": self._seed}
+    def _make(self, host: str) -> PolicyEngine:
+        options: dict[str, object] = {
+            "sinks": (_Wanting(),),
+            "clock": self._clock,
+            "seed": self._seed,
+        }
+        if self._table.state == "host":  # never that of the machine we run on
+            options["rows"] = self._machines.process(host)
         # The text is read once for all of them.
         engine = PolicyEngine._loaded(lambda: self._table, options)  # noqa: SLF001
         engine.mode = self._mode

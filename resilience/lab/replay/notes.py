@@ -32,8 +32,11 @@ def notes_on(
         found.append(_ASSUMED)
     if attempts["unknown"]:
         found.append(_UNKNOWN)
-    if table.state == "host" and len(contents.processes) > 1:
-        found.append(_HOST)
+    if contents.nameless:
+        found.append(f"{_number(contents.nameless, 'call')} {_NAMELESS}")
+    homeless = contents.hosts[""]
+    if table.state == "host" and homeless and len(contents.processes) > 1:
+        found.append(f"{_number(homeless, 'process')} {_HOMELESS}")
     return tuple(found)
 
 
@@ -54,8 +57,13 @@ _UNKNOWN = (
     "of an attempt on a method with no recorded attempt nothing is known: its call "
     "ends with UNRECORDED and counts as failed"
 )
-_HOST = (
-    "state: host is played as state: process: each process decides by its own evidence"
+_NAMELESS = (
+    "with no process in the id and none in the file: played as one process, whoever "
+    "made them"
+)
+_HOMELESS = (
+    "of no known host: under state: host each decides by its own evidence, as under "
+    "state: process"
 )
 
 

@@ -24,6 +24,7 @@ from .decoding import (
     OtherVersionError,
     Unknown,
     decode,
+    read,
 )
 from .recorded import Recorded, arrival_of, number_of, process_of
 from .sorting import Lines, Sorter
@@ -75,6 +76,8 @@ class Process:
     first: int | None = None
     """Number of its first call here; 1: the recording has it from its start."""
     last: int | None = None
+    host: str = ""
+    """Where it ran; empty: not known."""
 
 
 @dataclass(slots=True)
@@ -112,7 +115,18 @@ class Contents:
     @property
     def begun_before(self) -> int:
         """Processes that were at work before the recording begins."""
-        return sum(one.first != 1 for one in self.processes.values())
+        numbered = [one.first for one in self.processes.values() if one.first]
+        return sum(first != 1 for first in numbered)
+
+    @property
+    def hosts(self) -> Counter[str]:
+        """How many processes each host had; the empty name: it is not known which."""
+        return Counter(one.host for one in self.processes.values())
+
+    @property
+    def nameless(self) -> int:
+        """Calls of which nothing says which process made them."""
+        return self.processes[""].calls if "" in self.processes else 0
 
 
 class Reading:
@@ -125,6 +139,9 @@ class Reading:
         self._more = 0
         self._open: OrderedDict[str, list[tuple[int, str]]] = OrderedDict()
         self._clock: Opened | None = None
+        """Of the lines that name no host."""
+        self._clocks: dict[str, Opened] = {}
+        """By host, in the file that is read."""
         self._reference: Opened | None = None
         self._order = 0
 
@@ -137,6 +154,7 @@ class Reading:
         """
         for path in self.contents.files:
             self._clock = None
+            self._clocks = {}
             self._file(path)
         contents = self.contents
         contents.unfinished += len(self._open)
@@ -149,7 +167,7 @@ class Reading:
     def _file(self, path: str) -> None:
         number, held = 0, b""
         try:
-            for number, held in enumerate(_lines(path), start=1):
+            for number, held in enumerate(lines_of(path), start=1):
                 if not self._take(path, number, held):
                     break
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -167,14 +185,14 @@ class Reading:
             return True
         try:
             words = _words(text)
-            found = decode(words)
+            found, host = read(words)
         except (BadLineError, UnicodeDecodeError) as error:
             if is_cut:
                 self._cut_off(path, number)
             else:
                 self._problem(path, number, str(error))
             return not isinstance(error, OtherVersionError)
-        self._keep(found, words)
+        self._keep(found, words, host)
         return True
 
     def _cut_off(self, path: str, number: int) -> None:
@@ -186,7 +204,7 @@ class Reading:
         else:
             self._problems.append(BadLine(path, number, message))
 
-    def _keep(self, found: Line, text: str) -> None:
+    def _keep(self, found: Line, text: str, host: str) -> None:
         contents = self.contents
         match found:
             case AttemptEnded():
@@ -196,11 +214,11 @@ class Reading:
                     self._open.popitem(last=False)
                     contents.unfinished += 1
             case CallEnded():
-                self._call(found, text)
+                self._call(found, text, host)
             case BreakerChanged():
                 contents.breakers[found.scope, found.new] += 1
             case Opened():
-                self._clock = found
+                self._clock = self._clocks[found.host] = found
                 self._reference = self._reference or found
             case Lost():
                 contents.lost += found.records
@@ -209,23 +227,27 @@ class Reading:
             case _:
                 pass  # it tells of nothing that is decided again
 
-    def _call(self, ended: CallEnded, text: str) -> None:
+    def _call(self, ended: CallEnded, text: str, host: str) -> None:
         contents, call_id = self.contents, ended.call_id
         held = sorted(self._open.pop(call_id, ()))
-        shift_s = self._shift_s()
+        clock = self._clocks.get(host) if host else self._clock
+        shift_s = self._shift_s(clock)
         arrived_at = arrival_of(ended) + shift_s
-        number = number_of(call_id)
+        process = process_of(call_id)
+        number = number_of(call_id) if process else None
         self._order += 1
         # Of calls that arrive together the one with the lower number came first.
         order = self._order if number is None else number
-        host = self._clock.host if self._clock else ""
+        host = host or (clock.host if clock else "")
+        if clock and not process:
+            process = f"pid {clock.pid} on {clock.host}"
         texts = (text, *(one for _, one in held))
-        self._into.add(Lines(arrived_at, order, shift_s, host, texts))
+        self._into.add(Lines(arrived_at, order, shift_s, host, process, texts))
         contents.calls += 1
         is_clean = ended.attempts == 1 and ended.outcome.kind == "ok"
         if len(held) < ended.attempts and not is_clean:
             contents.not_whole += 1
-        _note(contents, process_of(call_id), number)
+        _note(contents, process, host, number)
         ended_at = ended.now + shift_s
         began_at = contents.began_at
         contents.began_at = (
@@ -234,9 +256,9 @@ class Reading:
         last_at = contents.ended_at
         contents.ended_at = ended_at if last_at is None else max(last_at, ended_at)
 
-    def _shift_s(self) -> float:
-        """Between this file's clock and the one that all are brought to."""
-        clock, reference = self._clock, self._reference
+    def _shift_s(self, clock: Opened | None) -> float:
+        """Between *clock* and the one that all are brought to."""
+        reference = self._reference
         if clock is None or reference is None or clock is reference:
             return 0.0
         shift_s = clock.clock_offset_s - reference.clock_offset_s
@@ -244,12 +266,12 @@ class Reading:
         return 0.0 if is_same else shift_s
 
 
-def _note(contents: Contents, name: str, number: int | None) -> None:
+def _note(contents: Contents, name: str, host: str, number: int | None) -> None:
     process = contents.processes.get(name)
     if process is None:
         if len(contents.processes) >= MOST_PROCESSES:
             return
-        process = contents.processes[name] = Process()
+        process = contents.processes[name] = Process(host=host)
     process.calls += 1
     if number is not None:
         first, last = process.first, process.last
@@ -264,7 +286,7 @@ def _words(text: bytes) -> str:
     return text.decode()
 
 
-def _lines(path: str) -> Iterator[bytes]:
+def lines_of(path: str) -> Iterator[bytes]:
     """The lines of a file, gzip or not; of one that is too long only the beginning."""
     with Path(path).open("rb") as plain:
         is_gzip = plain.read(2) == _GZIP
@@ -288,6 +310,7 @@ def calls_of(sorter: Sorter) -> Iterator[Recorded]:
         found = Recorded(
             arrival_of(ended),
             lines.host,
+            lines.process,
             ended,
             tuple(one for one in attempts if isinstance(one, AttemptEnded)),
         )

@@ -44,14 +44,11 @@ class Recorded(NamedTuple):
     arrived_at: float
     host: str
     """On which machine; empty: not known."""
+    process: str
+    """By which of its processes; empty: not known."""
     ended: CallEnded
     attempts: tuple[AttemptEnded, ...]
     """Those that were written down, by number."""
-
-    @property
-    def process(self) -> str:
-        """The process that made it, by the first part of its id."""
-        return process_of(self.ended.call_id)
 
     @property
     def target(self) -> Target:
@@ -112,7 +109,7 @@ def arrival_of(ended: CallEnded) -> float:
 
 
 def process_of(call_id: str) -> str:
-    """The process that made a call."""
+    """The process that made a call; empty: its id does not say."""
     return call_id.rpartition("-")[0]
 
 

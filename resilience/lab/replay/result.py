@@ -79,6 +79,8 @@ class Replayed:
                 "lines": contents.lines,
                 "calls": contents.calls,
                 "processes": len(contents.processes),
+                "hosts": dict(sorted(contents.hosts.items())),
+                "nameless": contents.nameless,
                 "span_s": round(span_s, 6),
                 "cut_off": list(contents.cut_off),
                 "lost": contents.lost,

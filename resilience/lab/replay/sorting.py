@@ -5,6 +5,7 @@ temporary files in sorted runs, which are merged when they are read.
 """
 
 import heapq
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ class Lines(NamedTuple):
     shift_s: float
     """To be added to every moment in its lines."""
     host: str
+    process: str
+    """Who made it; both empty where that is not known."""
     texts: tuple[str, ...]
     """First that of its end, then those of its attempts."""
 
@@ -57,8 +60,10 @@ class Sorter:
             )
         )
         for one in sorted(self._held):
-            head = (repr(one.arrived_at), str(one.order), repr(one.shift_s), one.host)
-            file.write(_APART.join((*head, *one.texts)) + "\n")
+            head = (repr(one.arrived_at), str(one.order), repr(one.shift_s))
+            # Names may be anything, an end of a line among them.
+            names = json.dumps(one.host), json.dumps(one.process)
+            file.write(_APART.join((*head, *names, *one.texts)) + "\n")
         file.seek(0)
         self._runs.append(file)
         self._held, self._size = [], 0
@@ -76,5 +81,7 @@ class Sorter:
 
 def _read(file: IO[str]) -> Iterator[Lines]:
     for text in file:
-        arrived, order, shift, host, *texts = text.rstrip("\n").split(_APART)
-        yield Lines(float(arrived), int(order), float(shift), host, tuple(texts))
+        arrived, order, shift, *rest = text.rstrip("\n").split(_APART)
+        host, process = map(json.loads, rest[:2])
+        head = float(arrived), int(order), float(shift)
+        yield Lines(*head, host, process, tuple(rest[2:]))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from resilience.core.grpc_codes import GRPC_CODES
 from resilience.core.policy import CallPolicy, RetryPolicy
 from resilience.policy.durations import show
 from resilience.policy.merge import Cell, Node, Path
-from resilience.policy.words import GRPC_CODES
 
 from .findings import Findings
 from .limits import limits_of, retries

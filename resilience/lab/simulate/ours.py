@@ -244,8 +244,9 @@ class OurClient:
         }
         if rows is not None:
             options["rows"] = rows
-        # The text is read once for a thousand engines.
-        self.engine = PolicyEngine._loaded(lambda: table, options)  # noqa: SLF001
+        # The text is read once for a thousand engines; users have no need of that.
+        engine = PolicyEngine._loaded(lambda: table, options)  # noqa: SLF001 - see above
+        self.engine = engine
         self.engine.mode = None
         self._bindings = [self.engine.bind(target) for target in targets]
         self._facts = {

@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ METRICS = (
 _COLORS = (
     "#7f7f7f", "#d62728", "#ff7f0e", "#2ca02c", "#9467bd",
     "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#000000",
-)  # fmt: skip
+)  # fmt: skip  # a table
 _OURS = ("#1f4fd8", "#0a9396", "#5e2ca5")
 
 
@@ -120,10 +121,10 @@ def _drawn(found: Simulation) -> list[Row]:
     return [row for row in rows if row.load == load]
 
 
-def _faults(panel: object, found: Simulation) -> None:
+def _faults(panel: Any, found: Simulation) -> None:
     if any(fault.lasts is not None for fault in found.scenario.faults):
         first, last = span(found.scenario)
-        panel.axvspan(first, last, color="#d62728", alpha=0.08, linewidth=0)  # type: ignore[attr-defined]
+        panel.axvspan(first, last, color="#d62728", alpha=0.08, linewidth=0)
 
 
 def mean_of(runs: Sequence[Run], metric: Metric) -> list[float]:

@@ -2,16 +2,10 @@
 
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
-
-from pydantic import ValidationError
 
 from resilience import policy as policies
-from resilience.errors import PolicyError
 from resilience.lab.method import parse_method
-from resilience.policy import diagnose, yaml_text
+from resilience.policy import diagnose, formats, yaml_text
 from resilience.policy.document import Document
 
 from .model import Fault, Scenario
@@ -43,7 +37,7 @@ def scenario(name_or_path: str) -> Scenario:
         if name.lower() == name_or_path.lower():
             folder = resources.files("resilience.lab.simulate") / "scenarios"
             return read(f"{name}.yaml", (folder / f"{name}.yaml").read_text())
-    return read(name_or_path, Path(name_or_path).read_bytes())
+    return read(name_or_path, yaml_text.file_bytes(name_or_path))
 
 
 def read(file: str, text: str | bytes) -> Scenario:
@@ -52,37 +46,7 @@ def read(file: str, text: str | bytes) -> Scenario:
     Raises:
         PolicyError: with every problem, in order.
     """
-    document = yaml_text.parse(file, text)
-    found: Scenario | None = None
-    if not document.is_broken:
-        try:
-            found = Scenario.model_validate(document.data)
-        except ValidationError as error:
-            _place(document, error)
-        else:
-            _relate(document, found)
-    if document.problems or found is None:
-        raise PolicyError(sorted(document.problems, key=lambda p: (p.line, p.column)))
-    return found
-
-
-def _place(document: Document, error: ValidationError) -> None:
-    """Note what the model refuses; unknown keys with those of the scenario format."""
-    rest = []
-    for one in error.errors(include_url=False):
-        path = tuple(one["loc"])
-        if one["type"] != "extra_forbidden":
-            rest.append(one)
-        elif path not in document.refused:
-            key, allowed = str(path[-1]), _keys_at(path[:-1])
-            text = f"no such key here; allowed are: {', '.join(allowed)}"
-            close = diagnose.nearest(key, allowed)
-            written = diagnose.value_text(document, path)
-            hint = f"write `{close}: {written}`" if close and written else ""
-            hint = hint or (f"write `{close}`" if close else "")
-            spot = document.key_spot(path)
-            document.say(path, "unknown-key", key, text, hint=hint, at=spot)
-    diagnose.place_errors(document, rest)
+    return formats.read(Scenario, file, text, _relate)
 
 
 def _relate(document: Document, found: Scenario) -> None:
@@ -100,9 +64,8 @@ def _relate(document: Document, found: Scenario) -> None:
         _relate_fault(document, found, index, fault)
     for index, name in enumerate(found.against):
         if name not in RIVALS:
-            close = diagnose.nearest(name, RIVALS)
             text = f"there are {', '.join(RIVALS)}"
-            hint = f"write `{close}`" if close else ""
+            hint = diagnose.write(diagnose.nearest(name, RIVALS), "")
             document.say(("against", index), "unknown-word", name, text, hint=hint)
 
 
@@ -123,20 +86,6 @@ def _relate_fault(
     if fault.kind == "capacity" and fault.factor > 1:
         text = "a capacity is cut by a factor of at most 1"
         document.say(("faults", index, "factor"), "out-of-range", "", text)
-
-
-def _keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
-    """The keys of the scenario format's map at *path*."""
-    current: Any = Scenario
-    for key in path:
-        if isinstance(key, int):
-            (current,) = get_args(current)
-        else:
-            current = current.model_fields[key].annotation
-        parts = [part for part in get_args(current) if part is not type(None)]
-        if isinstance(current, UnionType):
-            (current,) = parts
-    return tuple(current.model_fields)
 
 
 def policy_texts(

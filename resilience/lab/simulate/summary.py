@@ -4,8 +4,9 @@ Which direction is worse is known here: less goodput, more of everything else. A
 that a run does not have (it never recovered) is the worst there is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .results import Run
 
@@ -53,6 +54,10 @@ class Row:
         }
 
 
+_Fold: TypeAlias = Callable[[str, Sequence[float | None]], float | None]
+"""One figure of one metric over the seeds."""
+
+
 def summarize(runs: Iterable[Run]) -> list[Row]:
     """The rows of *runs*, in the order in which each first appears."""
     groups: dict[tuple[str, str, float], list[Run]] = {}
@@ -71,12 +76,9 @@ def summarize(runs: Iterable[Run]) -> list[Row]:
     ]
 
 
-def _each(runs: Sequence[Run], fold: object) -> dict[str, float | None]:
+def _each(runs: Sequence[Run], fold: _Fold) -> dict[str, float | None]:
     names = runs[0].metrics
-    return {
-        name: fold(name, [run.metrics[name] for run in runs])  # type: ignore[operator]
-        for name in names
-    }
+    return {name: fold(name, [run.metrics[name] for run in runs]) for name in names}
 
 
 def _mean(_: str, values: Sequence[float | None]) -> float | None:

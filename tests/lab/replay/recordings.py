@@ -15,7 +15,7 @@ SAFE = Facts("safe")
 START_S = 1000.0
 
 
-class _LoopClock:
+class LoopClock:
     def __init__(self, loop):
         self._loop = loop
 
@@ -45,7 +45,7 @@ class World:
         self.path = Path(path)
         self.loop = VirtualLoop(START_S)
         self.engine = PolicyEngine.from_text(
-            text, sinks=[Wanting()], clock=_LoopClock(self.loop), seed=seed
+            text, sinks=[Wanting()], clock=LoopClock(self.loop), seed=seed
         )
         self.running = []
 
@@ -69,15 +69,23 @@ class World:
         self.loop.at(START_S + at_s, begin)
         return self
 
-    def record(self, path=None):
-        """Let everything happen; the path of the recording."""
+    def record(self, path=None, *, host=None):
+        """Let everything happen; the path of the recording, written on *host*."""
         self.loop.run(until=START_S + 500)
         for running in self.running:
             running.cancel()
         self.engine.close()
         path = Path(path or self.path)
-        path.write_text("".join(map(encoding.line, self.loop.records)))
+        head = "" if host is None else opened(host)
+        path.write_text(head + "".join(map(encoding.line, self.loop.records)))
         return path
+
+
+def opened(host, pid=1, offset_s=5000.0):
+    """The line at the head of a file that a process of *host* wrote."""
+    return encoding.own_line(
+        encoding.OPENED, pid=pid, host=host, clock_offset_s=offset_s
+    )
 
 
 def _reply(one):

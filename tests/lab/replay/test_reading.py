@@ -297,7 +297,7 @@ def test_what_does_not_fit_into_memory(world, play):
 def test_sorting():
     """Sorted runs on disk and what is still in memory are merged; ties by number."""
     given = [
-        Lines(at, order, 0.0, "h", (f"line {at} {order}",))
+        Lines(at, order, 0.0, "a\nb", "\x1e", (f"line {at} {order}",))
         for at, order in [(2.0, 1), (1.0, 3), (1.0, 2), (0.1 + 0.2, 9), (5e9, 0)]
     ]
     with Sorter(in_memory=20) as sorter:

@@ -16,6 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from examples.servers.ports import HOST, free_port
 from examples.servers.supervisor import Supervisor
 
 
@@ -184,3 +185,71 @@ def proxies():
     """A supervisor for the proxies of one file."""
     with Supervisor() as owner:
         yield owner
+
+
+class Ports(dict):
+    """Names to free ports: `ports.some_name`."""
+
+    def __missing__(self, name):
+        self[name] = free_port()
+        return self[name]
+
+    __getattr__ = dict.__getitem__
+
+
+HAPROXY = """
+global
+  maxconn 64
+defaults
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+  retries 0
+  mode http
+listen right
+  bind {host}:{right} proto h2
+  server up {up} proto h2
+listen old
+  bind {host}:{old} proto h2
+  server up {up}
+listen dead
+  bind {host}:{dead} proto h2
+  server up {gone} proto h2
+listen tls
+  bind {host}:{tls} ssl crt {pem} alpn h2
+  server up {up} proto h2
+listen no_alpn
+  bind {host}:{no_alpn} ssl crt {pem} alpn http/1.1
+  server up {up} proto h2
+listen http1
+  bind {host}:{http1}
+  server up {up} proto h2
+listen connections
+  mode tcp
+  bind {host}:{connections}
+  server up {up}
+"""
+
+
+@pytest.fixture(scope="module")
+def haproxy(need, proxies, backend, authority):
+    """Ports of one HAProxy, by what is right or wrong behind each."""
+    ports = Ports()
+    names = ("right", "old", "dead", "tls", "no_alpn", "http1", "connections")
+    paper = authority.issue("127.0.0.1")
+    pem = proxies.folder / "haproxy.pem"
+    pem.write_bytes(paper.cert.read_bytes() + paper.key.read_bytes())
+    text = HAPROXY.format(
+        host=HOST,
+        up=backend.address,
+        gone=f"{HOST}:{free_port()}",
+        pem=pem,
+        **{name: ports[name] for name in names},
+    )
+    config = proxies.folder / "haproxy.cfg"
+    config.write_text(text)
+    argv = [need("haproxy"), "-db", "-f", str(config)]
+    server = proxies.server("haproxy", argv, port=ports.right)
+    server.start()
+    server.wait_ready()
+    return lambda name: f"{HOST}:{ports[name]}"
