@@ -51,7 +51,7 @@ def tree(exporter):
     INSTRUMENTOR is None, reason="older ones know blocking clients only"
 )
 async def test_who_stopped_is_not_asked(exporter, connect, make_engine):
-    """The provider is that of the instrumentation at work, not of one that has ended."""
+    """The provider is that of the instrumentation at work, not of one that ended."""
     before, now = TracerProvider(), TracerProvider()
     now.add_span_processor(SimpleSpanProcessor(exporter))
     blocking, awaited = instrumentation.BotocoreInstrumentor(), INSTRUMENTOR()
