@@ -49,11 +49,9 @@ unit: .stamps/newest servers ## all tests, examples and documentation blocks
 lowest: .stamps/lowest servers ## the rooms that touch dependencies, on the oldest ones
 	$(LOWEST)/python -m pytest -n $(WORKERS) -m "not real" $(LOWEST_TESTS) $(PYTEST_ARGS)
 
-# What OpenTelemetry patches for botocore, it cannot then patch for aiobotocore in the
-# same process: those tests are run with the newest.
 aio: .stamps/aio servers ## the tests of AWS with aiobotocore, on the botocore it admits
 	RESILIENCE_TEST_AIOBOTOCORE=1 $(AIO)/python -m pytest -n $(WORKERS) \
-		-m "not real" tests/botocore --ignore=tests/botocore/test_traces.py $(PYTEST_ARGS)
+		-m "not real" tests/botocore $(PYTEST_ARGS)
 
 conformance: .stamps/conformance ## the first law; other projects' own tests with us
 	$(BIN)/python tests/conformance/first_law.py

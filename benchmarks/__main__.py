@@ -1,8 +1,8 @@
 """Print every figure: `python -m benchmarks [word ...]`, words pick modules by name.
 
 A benchmark is a module of this folder with a `report()` that returns text. What takes
-long (`simulate`, `sweeps`) runs only where a word picks it; what needs an environment
-of its own is run there: `python -m benchmarks.aws_overrun_aio`.
+hours (`sweeps`) runs only where a word picks it; what needs an environment of its own
+is run there: `python -m benchmarks.aws_overrun_aio`.
 """
 
 import importlib
@@ -13,8 +13,8 @@ import benchmarks
 
 
 QUIET = {"__main__", "measure", "aws_overrun_aio"}
-LONG = {"simulate", "sweeps"}
-"""Tens of minutes each."""
+LONG = {"sweeps"}
+"""Hours."""
 
 
 def names(words: list[str]) -> list[str]:

@@ -191,9 +191,11 @@ def _theirs() -> "Tracer":
     for name in ("BotocoreInstrumentor", "AiobotocoreInstrumentor"):
         kind = getattr(module, name, None)
         one = None if kind is None else kind()  # there is one of each
-        registry = getattr(one, "extension_registry", None)  # newer ones
-        provider = provider or getattr(registry, "_tracer_provider", None)
-        provider = provider or getattr(one, "tracer_provider", None)
+        if getattr(one, "is_instrumented_by_opentelemetry", False):
+            # One that has stopped still knows whom it told before.
+            registry = getattr(one, "extension_registry", None)  # newer ones
+            provider = provider or getattr(registry, "_tracer_provider", None)
+            provider = provider or getattr(one, "tracer_provider", None)
     return get_tracer(names.METER, tracer_provider=provider)
 
 

@@ -47,6 +47,27 @@ def tree(exporter):
     return roots, [span for span in spans if span not in roots]
 
 
+@pytest.mark.skipif(
+    INSTRUMENTOR is None, reason="older ones know blocking clients only"
+)
+async def test_who_stopped_is_not_asked(exporter, connect, make_engine):
+    """The provider is that of the instrumentation at work, not of one that ended."""
+    before, now = TracerProvider(), TracerProvider()
+    now.add_span_processor(SimpleSpanProcessor(exporter))
+    blocking, awaited = instrumentation.BotocoreInstrumentor(), INSTRUMENTOR()
+    blocking.instrument(tracer_provider=before)
+    blocking.uninstrument()
+    awaited.instrument(tracer_provider=now)
+    try:
+        client = await connect("sqs", make_engine())
+        await client.list_queues()
+    finally:
+        awaited.uninstrument()
+    (root,), (attempt,) = tree(exporter)
+
+    assert attempt.parent.span_id == root.context.span_id
+
+
 async def test_one_tree(engine, exporter, connect, wire):
     """One child for each attempt, which the server hears of."""
     client = await connect("sqs", engine)
