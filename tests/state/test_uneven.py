@@ -1,0 +1,57 @@
+"""Processes of one host that make few calls beside one that makes many."""
+
+import pytest
+
+from resilience import PolicyEngine
+from resilience.drivers.virtual import Reply, VirtualLoop
+from tests.lab.replay.recordings import OK, QUOTE, REFUSED, SAFE, LoopClock, Wanting
+
+
+TEXT = """
+version: 1
+name: shop
+state: host
+all: {timeout: 5s, attempt_timeout: 1s, retry: {max_attempts: 1}, retry_budget: off}
+"""
+DIES_AT, ENDS_AT = 1010.0, 1030.0
+
+
+def _answer(call, command, now):  # noqa: ARG001 - what a loop gives
+    return Reply(REFUSED if now >= DIES_AT else OK, 0.01)
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch):
+    """Return a function: calls that were refused while the target was dead."""
+    monkeypatch.setenv("RESILIENCE_STATE_DIR", str(tmp_path))
+
+    def played(often_s, seldom_s):
+        loop = VirtualLoop(1000.0)
+        engines = [
+            PolicyEngine.from_text(
+                TEXT, sinks=[Wanting()], clock=LoopClock(loop), seed=seed
+            )
+            for seed in range(2)
+        ]
+
+        def begin(engine):
+            call = engine.new_call(engine.bind(QUOTE), SAFE)
+            loop.start(call, _answer)
+
+        for engine, every_s in zip(engines, (often_s, seldom_s), strict=True):
+            for number in range(int((ENDS_AT - loop.now) / every_s)):
+                at = 1000 + number * every_s
+                loop.at(at, lambda engine=engine: begin(engine))
+        loop.run()
+        for engine in engines:
+            engine.close()
+        ended = [one for one in loop.records if type(one).__name__ == "CallEnded"]
+        return sum(not one.attempts for one in ended)
+
+    return played
+
+
+@pytest.mark.parametrize("seldom_s", [0.1, 0.3, 0.7, 2.0, 4.0])
+def test_who_calls_often_finds_out_beside_who_calls_seldom(play, seldom_s):
+    """A dead target is left alone, however little the host's others have to say."""
+    assert play(often_s=0.02, seldom_s=seldom_s) >= 800
