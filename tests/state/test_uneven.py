@@ -16,7 +16,7 @@ all: {timeout: 5s, attempt_timeout: 1s, retry: {max_attempts: 1}, retry_budget: 
 DIES_AT, ENDS_AT = 1010.0, 1030.0
 
 
-def _answer(call, command, now):  # noqa: ARG001 - what a loop gives
+def _answer(call, command, now):
     return Reply(REFUSED if now >= DIES_AT else OK, 0.01)
 
 
