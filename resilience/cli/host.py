@@ -33,6 +33,7 @@ _LONGEST = 120
 _MOST_FAULTS = 10
 _MOST_TOLD = 20
 """Scopes whose evidence is told."""
+_MOST_PIDS = 8
 
 
 @click.command()
@@ -166,7 +167,9 @@ def _careful(scopes: Sequence[HostScope]) -> list[Text | Table]:
     found = [one for one in scopes if one.state != "closed"]
     lines: list[Text | Table] = []
     for one in found[:_MOST_TOLD]:
-        pids = ", ".join(map(str, one.careful_pids))
+        pids = ", ".join(map(str, one.careful_pids[:_MOST_PIDS]))
+        if len(one.careful_pids) > _MOST_PIDS:
+            pids += f" and {len(one.careful_pids) - _MOST_PIDS} more"
         head = f"{one.state} {_shown(one.scope)}{_since(one)}, process {pids}"
         lines += [Text(head, _STYLES[one.state]), Text(f"  {one.evidence}")]
     if len(found) > _MOST_TOLD:
@@ -178,7 +181,13 @@ def _since(one: HostScope) -> str:
     if one.since_s is None:
         return ""
     began = datetime.now(UTC) - timedelta(seconds=one.since_s)
-    return f" since {began:%H:%M:%S} UTC ({one.since_s:.0f} s)"
+    return f" since {began:%H:%M:%S} UTC ({_length(one.since_s)})"
+
+
+def _length(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _processes(scope: HostScope) -> str:

@@ -88,7 +88,8 @@ def _policy(console: Console, one: LivePolicy, method: str | None) -> None:
         console.print(f"  {printable(file)}")
     text, style = _by_now(one)
     console.print(Text(f"  {printable(text)}", style))
-    for engine in one.engines[-_MOST_ENGINES:]:
+    troubled_first = sorted(one.engines, key=lambda each: each.reload_failed is None)
+    for engine in troubled_first[:_MOST_ENGINES]:
         _engine(console, engine)
     if len(one.engines) > _MOST_ENGINES:
         more = f"  and {len(one.engines) - _MOST_ENGINES} more (--format json)"

@@ -102,8 +102,9 @@ def test_what_is_not_closed(hosts):
     assert not any("cart since" in line for line in shown)
 
 
-def test_of_many_some_are_told(monkeypatch):
-    """Of many that are not closed the worst twenty are told, and how many more are."""
+@pytest.fixture
+def limited(monkeypatch):
+    """Lets processes tell of scopes that they limit."""
     row = SeenRow(
         slot=0,
         pid=7,
@@ -118,9 +119,29 @@ def test_of_many_some_are_told(monkeypatch):
         since_s=None,
         bad_s=None,
     )
-    rows = tuple(row._replace(scope=f"app:target=s{at}") for at in range(25))
-    monkeypatch.setattr("resilience.lab.host.names", lambda: ["shop"])
-    monkeypatch.setattr("resilience.lab.host.peek", lambda *_: Seen("shop", 1, rows))
+
+    def tell(*changes):
+        rows = tuple(row._replace(**change) for change in changes)
+        monkeypatch.setattr("resilience.lab.host.peek", lambda *_: Seen("x", 1, rows))
+
+    monkeypatch.setattr("resilience.lab.host.names", lambda: ["x"])
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("seconds", "length"), [(119, "119 s"), (150, "2 min"), (7200, "2 h")]
+)
+def test_the_first_and_the_worst_count(limited, seconds, length):
+    """It is since the first process limits it; many processes are named in part."""
+    limited(*({"slot": at, "pid": at, "since_s": seconds - at} for at in range(10)))
+    shown = run("status").output
+
+    assert f" UTC ({length}), process 0, 1, 2, 3, 4, 5, 6, 7 and 2 more\n" in shown
+
+
+def test_of_many_some_are_told(limited):
+    """Of many that are not closed the worst twenty are told, and how many more are."""
+    limited(*({"scope": f"app:target=s{at}"} for at in range(25)))
     shown = run("status").output
 
     assert shown.count(", process 7\n  no results in 3 s\n") == 20

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from resilience import PolicyEngine
+from resilience.cli import live
 from resilience.cli.commands import cli
 from resilience.errors import PolicyError
 from resilience.live import ENDING
@@ -241,6 +242,22 @@ def test_a_reload_that_failed(engine, file):
     assert failure.startswith("    its reload failed at 20")
     assert "timout" in failure
     assert "timout" in data()[1]["policies"][0]["engines"][0]["reload_failed"]["error"]
+
+
+def test_of_many_some_are_told(engine, file, monkeypatch):
+    """Of many engines some are shown, those in trouble first, and how many more are."""
+    monkeypatch.setattr(live, "_MOST_ENGINES", 1)
+    path = file()
+    troubled, _ = engine(path), engine(path)
+    whole = path.read_text()
+    path.write_text("no: policy\n")
+    with pytest.raises(PolicyError):
+        troubled.reload()
+    path.write_text(whole)
+    _, failure, more = run().output.splitlines()[-3:]
+
+    assert failure.startswith("    its reload failed at 20")
+    assert more == "  and 1 more (--format json)"
 
 
 @pytest.mark.parametrize(
