@@ -228,3 +228,28 @@ def test_changelog_has_an_unreleased_block():
     )
 
     assert headings[0] == "Unreleased"
+
+
+EXCEPTION = re.compile(
+    r"#\s*(?:noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*"
+    r"|type: ignore\[[\w-]+(?:, ?[\w-]+)*\]|pyright: ignore\[\w+\]|pragma: no cover)"
+)
+
+
+def test_exceptions_to_rules_say_why():
+    """Whoever is exempt from ruff, mypy or pyright says the reason on that line."""
+    folders = ("resilience", "tests", "benchmarks", "examples", "tools")
+    paths = [path for name in folders for path in (ROOT / name).rglob("*.py")]
+    found = [
+        (path, line)
+        for path in paths
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if EXCEPTION.search(line)
+    ]
+
+    assert found
+    assert [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path, line in found
+        if not re.search(r"[a-z`]{2,}", EXCEPTION.split(line)[-1])
+    ] == []

@@ -288,7 +288,8 @@ class AdaptiveBreaker:
             self._rate += (offered - self._rate) * weight
             self._rate *= (1 - weight) ** min(tick - last - 1, 1000)
             own[RATE] = min(MASK, int(self._rate * 1000))
-        self._rows.turn(now, tick, self._tick_s, self._admission.fraction)
+        fraction = 0.0 if self.state == "forced-open" else self._admission.fraction
+        self._rows.turn(now, tick, self._tick_s, fraction)
         own = self._rows.own
         self._at = own, begin(own, tick)  # those between are older, by their numbers
         self._tick = tick

@@ -24,5 +24,5 @@ def stamp_of(path: str) -> Stamp | None:
 def namespace() -> int:
     """Stands for the files that this process sees; 0: all see the same."""
     with contextlib.suppress(OSError):
-        return os.stat("/proc/self/ns/mnt").st_ino  # noqa: PTH116
+        return os.stat("/proc/self/ns/mnt").st_ino  # noqa: PTH116 - no pathlib here
     return 0

@@ -66,7 +66,7 @@ class HeldFile:
 def _end(file: int, path: str, pid: int) -> None:
     with contextlib.suppress(OSError):
         if pid == os.getpid():
-            os.unlink(path)  # noqa: PTH108
+            os.unlink(path)  # noqa: PTH108 - as above
     with contextlib.suppress(OSError):
         os.close(file)
 

@@ -22,10 +22,10 @@ def hosts(tmp_path, monkeypatch):
     monkeypatch.setenv("RESILIENCE_STATE_DIR", str(tmp_path))
     made = []
 
-    def make(scope, *, bad=0, name="shop"):
+    def make(scope, *, bad=0, name="shop", **said):
         host = HostState(name, print)
         made.append(host)
-        policy = breaker(kind="adaptive", unit_s=1.0)
+        policy = breaker(kind="adaptive", unit_s=1.0, **said)
         found = AdaptiveBreaker(policy, scope, host.rows(scope))
         end = time.monotonic()
         for at in range(30, -1, -1):
@@ -33,8 +33,8 @@ def hosts(tmp_path, monkeypatch):
             for number in range(4):
                 permit = found.admit(now, lambda: 0.5)
                 if isinstance(permit, Permit):
-                    said = "failure" if number < bad else "success"
-                    found.done(permit, said, 0.01, now, lambda: 0.5)
+                    shown = "failure" if number < bad else "success"
+                    found.done(permit, shown, 0.01, now, lambda: 0.5)
         return host
 
     yield make
@@ -73,6 +73,14 @@ def test_scopes_are_added_up(hosts):
     assert worst["scope"] == "app:target=search"
     assert worst["state"] in {"open", "limiting"}
     assert worst["bad"] >= 4
+
+
+def test_forced_open(hosts):
+    """What a policy holds open is not shown as closed."""
+    hosts("app:target=cart", forced="open")
+    (shown,) = json.loads(run("status", "--format", "json").output)["scopes"]
+
+    assert (shown["state"], shown["admitted"]) == ("open", 0.0)
 
 
 def test_what_is_not_closed(hosts):

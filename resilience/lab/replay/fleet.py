@@ -76,7 +76,7 @@ class Fleet:
             return None
         # Each call has its own numbers: those that it took when it was recorded.
         rng: Callable[[], float] = numbers(recorded, self._seed)
-        engine._random = rng  # noqa: SLF001
+        engine._random = rng  # noqa: SLF001 - draws as recorded
         return engine.new_call(binding, recorded.ended.facts)
 
     def _engine(self, process: str, host: str) -> PolicyEngine:
@@ -98,7 +98,7 @@ class Fleet:
         if self._table.state == "host":  # never that of the machine we run on
             options["rows"] = self._machines.process(host)
         # The text is read once for all of them.
-        engine = PolicyEngine._loaded(lambda: self._table, options)  # noqa: SLF001
+        engine = PolicyEngine._loaded(lambda: self._table, options)  # noqa: SLF001 - as `from_yaml`
         engine.mode = self._mode
         return engine
 
