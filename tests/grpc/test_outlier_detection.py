@@ -21,7 +21,7 @@ grpc:
     outlier_detection: {section}
 """
 SECTION = (
-    "interval: 50ms, request_volume: 5, minimum_hosts: 2, failure_ratio: 0.5, "
+    "interval: 250ms, request_volume: 3, minimum_hosts: 2, failure_ratio: 0.5, "
     "base_ejection_time: 10m"
 )
 BOUND_S = 20

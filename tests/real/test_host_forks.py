@@ -167,9 +167,9 @@ def child(number, tell):
     while time.monotonic() < until:
         if number < 2:
             app.calls(app.fail if bad else lambda _: 1)
-        else:  # it has seen little itself
+        else:  # it has next to nothing to say itself
             app.calls(lambda _: 1, 1)
-            time.sleep(0.05)
+            time.sleep(0.3)
         seen = app.seen()
         if seen["processes"] >= 3 and not bad:
             bad = True

@@ -56,6 +56,9 @@ class StreamFlight(StreamRequests, AcrossAttempts):
     _awaited = 0
     """The attempt whose real status was still to come."""
     _real_end: asyncio.Task[None] | None = None
+    _taken_from = 0
+    """The newest attempt that a reader came to."""
+    _reading_out: asyncio.Task[None] | None = None
 
     def __init__(self, call: Call, sending: StreamSending, calls: Calls) -> None:
         super().__init__(call, sending, calls)
@@ -89,7 +92,7 @@ class StreamFlight(StreamRequests, AcrossAttempts):
                 raise
             if native is None:
                 break
-            seen = self.number
+            seen = self._taken_from = self.number
             self._readers += 1
             message = EOF
             try:
@@ -192,6 +195,11 @@ class StreamFlight(StreamRequests, AcrossAttempts):
     def _settle(self, number: int, end: End | Exception) -> None:
         if number != self.number or self._ended:
             return
+        if self._taken_from != number and not (
+            isinstance(end, End) and end.code is grpc.StatusCode.OK
+        ):
+            work = _read_out(self.native)
+            self._reading_out = self._calls.loop.create_task(work)
         if not isinstance(end, End):
             self._attempt_failed(end)
         elif end.code is grpc.StatusCode.OK:
@@ -223,3 +231,10 @@ class StreamFlight(StreamRequests, AcrossAttempts):
         if first_s is not None and (attempt_s is None or first_s <= attempt_s):
             name, limit_s = "first message timeout", first_s
         return f"{name}: no message within {limit_s:g} s"
+
+
+async def _read_out(native: Any) -> None:
+    """Nobody came to read a failed attempt: inner interceptors wait for its end."""
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        async for _ in native:
+            pass

@@ -235,7 +235,7 @@ def test_engines_that_really_shared(processes, most, play, tmp_path, monkeypatch
     ]
 
     def transport(*_):
-        ratio = 0.95 if 5 < loop.now - 1000 < 12 else 0.03
+        ratio = 1 if 5 < loop.now - 1000 < 12 else 0.03
         return Reply(REFUSED if rng.random() < ratio else OK, rng.uniform(0.01, 0.1))
 
     def begin_call(engine):
