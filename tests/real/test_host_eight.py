@@ -21,7 +21,7 @@ def eight(tmp_path_factory):
 def test_a_dead_backend_is_found_by_all(eight):
     """All limit it within 300 ms of the second process to have evidence."""
     times = []
-    for _ in range(4):  # a busy machine may miss one
+    for _ in range(3):  # a busy machine may miss one
         times.append(round(eight.time_to_know(), 3))
         if times[-1] <= 0.3:
             break

@@ -110,7 +110,7 @@ def test_all_know_what_two_have_seen(workers, heard):
     times = []
     for each in workers[2:]:
         each.order("slow")
-    for backend in ("cart", "search", "stock", "mail"):  # a busy machine may miss
+    for backend in ("cart", "search", "stock"):  # a busy machine may miss one
         times.append(round(time_to_know(workers, heard, backend), 3))
         if times[-1] <= 0.3:
             break

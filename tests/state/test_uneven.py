@@ -25,8 +25,8 @@ def play(tmp_path, monkeypatch):
     """Return a function: calls that were refused while the target was dead."""
     monkeypatch.setenv("RESILIENCE_STATE_DIR", str(tmp_path))
 
-    def played(often_s, seldom_s):
-        loop = VirtualLoop(1000.0)
+    def played(often_s, seldom_s, begins_at=1000.0):
+        loop = VirtualLoop(begins_at)
         engines = [
             PolicyEngine.from_text(
                 TEXT, sinks=[Wanting()], clock=LoopClock(loop), seed=seed
@@ -40,7 +40,7 @@ def play(tmp_path, monkeypatch):
 
         for engine, every_s in zip(engines, (often_s, seldom_s), strict=True):
             for number in range(int((ENDS_AT - loop.now) / every_s)):
-                at = 1000 + number * every_s
+                at = begins_at + number * every_s
                 loop.at(at, lambda engine=engine: begin(engine))
         loop.run()
         for engine in engines:
@@ -54,4 +54,28 @@ def play(tmp_path, monkeypatch):
 @pytest.mark.parametrize("seldom_s", [0.1, 0.3, 0.7, 2.0, 4.0])
 def test_who_calls_often_finds_out_beside_who_calls_seldom(play, seldom_s):
     """A dead target is left alone, however little the host's others have to say."""
-    assert play(often_s=0.02, seldom_s=seldom_s) >= 800
+    assert play(often_s=0.02, seldom_s=seldom_s) >= 900
+
+
+@pytest.mark.parametrize("seldom_s", [0.1, 0.2, 0.3])
+def test_nobody_was_ever_well(play, seldom_s):
+    """So it is where both begin while the target is dead: shares are of the others'."""
+    assert play(often_s=0.01, seldom_s=seldom_s, begins_at=DIES_AT) >= 1600
+
+
+@pytest.mark.parametrize("later_s", [0.5, 1.0])
+def test_a_second_one_that_is_cut_off(process, later_s):
+    """Two of three lose their way to the target: the second is limited, too."""
+    first, second, well = process(), process(), process()
+    for number in range(1000):
+        passed_s = number * 0.005
+        now = 100.001 + passed_s
+        first.calls(now, good=passed_s < 1, bad=passed_s >= 1)
+        if number % 10 == 0:
+            well.calls(now, good=1)
+        if passed_s >= 1 + later_s:
+            second.calls(now, bad=1)
+
+    assert first.breaker().state != "closed"
+    assert second.breaker().state != "closed"
+    assert well.breaker().state == "closed"
