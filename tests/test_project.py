@@ -89,22 +89,18 @@ def test_one_adapter_does_not_import_the_other(library):
     assert other not in shown.stdout.split()
 
 
-def cpu_ms(module: str) -> float:
-    """CPU milliseconds that importing *module* takes in a new process, at best."""
-    code = (
-        f"import time; began = time.process_time(); import {module}; "
-        "print((time.process_time() - began) * 1e3)"
-    )
-    return min(float(python(code).stdout) for _ in range(4))
+def modules_of(module: str) -> int:
+    """How many modules a new process has after importing *module*."""
+    return len(python(f"import sys, {module}\nprint(*sys.modules)").stdout.split())
 
 
-def test_import_time():
-    """`import resilience` costs less than the library that it is put in front of.
+def test_import_is_small():
+    """`import resilience` brings in fewer modules than the library it stands before.
 
-    Measured on a busy two-core machine: 75 ms of CPU, grpc 50, botocore.session 115.
-    A number of milliseconds would test the machine; the ratio does not.
+    How long either takes depends on the machine, and on whether it may keep bytecode;
+    `benchmarks/import_cost.py` measures that.
     """
-    assert cpu_ms("resilience") < cpu_ms("botocore.session")
+    assert modules_of("resilience") < modules_of("botocore.session") * 2 / 3
 
 
 @pytest.mark.parametrize(
