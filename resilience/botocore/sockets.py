@@ -18,9 +18,13 @@ from .timeouts import Limit
 SLACK_S = 0.001
 """A timeout that is this much too long is let be: setting it is a system call."""
 EARLY = 0.999
-"""So is one that is shorter by no more than a thousandth."""
+"""So is one that is longer or shorter by no more than a thousandth."""
+MOST_SLACK_S = 0.01
+"""A timeout of many seconds is never longer by more than this."""
 LINE = 4096
 """How far the end of a line is looked for at once."""
+INF = float("inf")
+STEPS = ("recv", "recv_into", "send", "sendall")
 LATE = "the time of the attempt is over"
 
 
@@ -30,26 +34,22 @@ def limit_now() -> Limit | None:
     return None if flight is None else flight.limit
 
 
-def _step(name: str) -> Any:
-    """The method *name* of a socket, within the limit."""
+def _step(name: str, native: Any) -> Any:
+    """The method *name* of a socket, which *native* is without us, within the limit."""
 
-    def step(self: Any, *args: Any, **named: Any) -> Any:
-        # Whether what is armed fits is found here: a frame less for each step.
+    def step(self: Any, first: Any, /, *more: Any, **named: Any) -> Any:
+        # A big body takes thousands of steps: whether what is armed fits is found here,
+        # by one look at the clock, and the native one is called without packing.
         limit = self.limit
         if limit is not None and (at := limit.at) is not None:
-            left, wanted, armed = at - limit.now(), self._base, self._armed
-            if wanted is None or left < wanted:
-                wanted = left
-            if (
-                armed is None
-                or left <= SLACK_S
-                or not wanted * EARLY <= armed <= wanted + SLACK_S
-            ):
+            if not self._least_left <= at - limit.now() <= self._most_left:
                 self._arm()
         elif self._armed is not self._base:
             self._arm()
         try:
-            return getattr(super(Bounded, self), name)(*args, **named)
+            if more or named:
+                return native(self, first, *more, **named)
+            return native(self, first)
         except TimeoutError:
             self._timed_out()
             raise
@@ -59,6 +59,22 @@ def _step(name: str) -> Any:
     return step
 
 
+def _slack_s(armed: float) -> float:
+    """By how much *armed* may be too long."""
+    return max(SLACK_S, min(armed * (1 - EARLY), MOST_SLACK_S))
+
+
+def _window(armed: float | None, base: float | None) -> tuple[float, float]:
+    """Between which times left *armed* fits, where *base* was asked for."""
+    if base == 0.0:
+        return -INF, INF
+    if armed is None:
+        return INF, INF
+    whole = base is not None and base * EARLY <= armed
+    least = max(SLACK_S, armed - _slack_s(armed))
+    return least, INF if whole else armed / EARLY
+
+
 class Bounded:
     """What is put in front of a socket class. Like the socket, for one thread."""
 
@@ -66,11 +82,18 @@ class Bounded:
     """None: a socket like any other."""
     _base: float | None = None
     _armed: float | None = None
+    _least_left: float = INF
+    _most_left: float = INF
+    """While the limit leaves between these, what is armed fits it."""
 
     def settimeout(self, value: float | None, /) -> None:
         """Bound one step, as for any socket; the limit may shorten it."""
+        bounded = self.limit is not None
+        if bounded and value == self._base:
+            return  # as it is before each request on a connection that is kept
         self._base = value
-        if self.limit is None:
+        self._least_left = INF
+        if not bounded:
             # Else the next step sets it, or finds that it fits.
             self._armed = value
             super().settimeout(value)  # type: ignore[misc]  # the base's
@@ -78,6 +101,7 @@ class Bounded:
     def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - as socket has it
         """Bound no step, or wait for none."""
         self._base = self._armed = None if flag else 0.0
+        self._least_left = INF
         super().setblocking(flag)  # type: ignore[misc]  # the base's
 
     def gettimeout(self) -> float | None:
@@ -98,15 +122,14 @@ class Bounded:
                 raise TimeoutError(LATE)
             if wanted is None or left < wanted:
                 wanted = left
-        if armed is wanted:
-            return
-        if (
-            armed is None
-            or wanted is None
-            or not wanted * EARLY <= armed <= wanted + SLACK_S
-        ):
-            self._armed = wanted
+        if armed is None or wanted is None:
+            fits = armed is wanted
+        else:
+            fits = wanted * EARLY <= armed <= wanted + _slack_s(armed)
+        if not fits:
+            self._armed = armed = wanted
             super().settimeout(wanted)  # type: ignore[misc]  # the base's
+        self._least_left, self._most_left = _window(armed, self._base)
 
     def _timed_out(self) -> None:
         """Note whose timeout it was."""
@@ -114,11 +137,6 @@ class Bounded:
         left = None if limit is None else limit.left()
         if limit is not None and left is not None and left <= SLACK_S:
             limit.cut = True
-
-    recv = _step("recv")
-    recv_into = _step("recv_into")
-    send = _step("send")
-    sendall = _step("sendall")
 
 
 class Peeking(socket.SocketIO):
@@ -183,15 +201,15 @@ class BoundedGreenTLS(BoundedTLS):
 
     def recv(self, *args: Any, **named: Any) -> Any:
         """As the socket's own, within the limit."""
-        return self._together(super().recv, self.limit, *args, **named)
+        return self._together(super().recv, self.limit, *args, **named)  # type: ignore[misc]  # the base's
 
     def recv_into(self, *args: Any, **named: Any) -> Any:
         """As the socket's own, within the limit."""
-        return self._together(super().recv_into, self.limit, *args, **named)
+        return self._together(super().recv_into, self.limit, *args, **named)  # type: ignore[misc]  # the base's
 
     def send(self, *args: Any, **named: Any) -> Any:
         """As the socket's own, within the limit."""
-        return self._together(super().send, self.limit, *args, **named)
+        return self._together(super().send, self.limit, *args, **named)  # type: ignore[misc]  # the base's
 
     def do_handshake(self, *args: Any, **named: Any) -> None:
         """As the socket's own, within the limit of the call that connects."""
@@ -213,7 +231,10 @@ def _made(front: type, base: Any) -> Any:
     found = _classes.get((front, base))
     if found is None:
         try:
-            made = type(f"Deadline{base.__name__}", (front, base), {})
+            steps = {name: _step(name, getattr(base, name)) for name in STEPS}
+            made = type(f"Deadline{base.__name__}", (Bounded, base), steps)
+            if front is not Bounded:
+                made = type(made.__name__, (front, made), {})
         except (AttributeError, TypeError):  # no class that can be extended
             return base
         found = _classes.setdefault((front, base), made)

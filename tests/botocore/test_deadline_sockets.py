@@ -5,6 +5,8 @@ import ssl
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from resilience.botocore.sockets import Bounded, bind, bounded, plain, tls
 from resilience.botocore.timeouts import Limit
@@ -100,16 +102,52 @@ def test_a_limit_may_be_moved(pair, now):
     assert [5, 20, 60] == found
 
 
+TIMES = st.one_of(
+    st.none(), st.sampled_from([0.002, 0.02, 0.5, 3.0, 3.0029, 30.0, 60.0])
+)
+CHANGES = st.tuples(st.sampled_from(["base", "left", "passes"]), TIMES)
+
+
+@given(st.lists(CHANGES, max_size=12))
+@example([("left", 30.0), ("passes", 0.02)])
+def test_whatever_changes_the_lesser_time_holds(changes):
+    """After any changes of timeout, limit and time the next step may take the lesser.
+
+    It is right within a millisecond, or a thousandth that is no more than 10 ms.
+    """
+    now, (left, right) = Now(), socket.socketpair()
+    with bounded(left) as sock, right:
+        sock.limit = limit = Limit(now)
+        for what, value in changes:
+            if what == "base":
+                sock.settimeout(value)
+            elif what == "left":
+                limit.at = None if value is None else now.at + value
+            else:
+                now.at += value or 0.0
+            times = [sock.gettimeout(), limit.left()]
+            wanted = min((one for one in times if one is not None), default=None)
+            if wanted is not None and wanted <= 0.001:
+                continue
+            sock.send(b"x")
+            found = native_timeout(sock)
+
+            assert (found is None) == (wanted is None)
+            if wanted is not None:
+                slack = max(0.001, min(found / 1000, 0.01)) + 1e-6
+                assert wanted * 0.999 - 1e-6 <= found <= wanted + slack
+
+
 @pytest.mark.parametrize("step", ["recv", "recv_into", "send", "sendall"])
 def test_past_the_limit_nothing_begins(step, pair, now):
     """When time is over a step fails as a timeout, though data is there."""
     sock, peer = pair
     peer.sendall(b"x")
     sock.limit = limit = limit_at(now, 0)
-    given = {"recv": 9, "recv_into": bytearray(9)}.get(step, b"x")
+    value = {"recv": 9, "recv_into": bytearray(9)}.get(step, b"x")
 
     with pytest.raises(TimeoutError):
-        getattr(sock, step)(given)
+        getattr(sock, step)(value)
     assert limit.cut
 
 
@@ -121,10 +159,10 @@ def test_a_step_ends_in_time(step, pair):
     sock.settimeout(60)
     sock.limit = limit = Limit(time.monotonic)
     limit.at = time.monotonic() + 0.03
-    given = {"recv": 9, "recv_into": bytearray(9)}.get(step, b"x" * 9_000_000)
+    value = {"recv": 9, "recv_into": bytearray(9)}.get(step, b"x" * 9_000_000)
 
     with pytest.raises(TimeoutError):
-        getattr(sock, step)(given)
+        getattr(sock, step)(value)
 
     assert limit.cut
     assert -0.002 < time.monotonic() - limit.at < 1
