@@ -8,15 +8,14 @@ judges the ticks that it missed, one by one. What passes while it is open is a p
 
 import threading
 from collections.abc import Callable
-from functools import partial
 
 from .admission import Admission
-from .breaker import Caller, Permit, Refusal, State
+from .breaker import Caller, Permit, Refusal, State, shown
 from .classify import Evidence as Shown
 from .levels import Levels
 from .policy import BreakerPolicy
 from .record import BreakerChanged
-from .sight import View, is_lonely, patience
+from .sight import FURTHEST, USUAL_SHARE, is_lonely, patience, view_of
 from .streak import Streak
 from .ticks import (
     BAD,
@@ -33,17 +32,11 @@ from .ticks import (
     Rows,
     begin,
     place_of,
+    smoothed,
     tick_s_of,
-    total_alone,
 )
 
 
-RATE_MEMORY_S = 10.0
-"""The offered rate is an average over about this long."""
-FURTHEST = 5
-"""No evidence older than this many attempt timeouts counts."""
-USUAL_SHARE = 0.01
-"""What one answer moves what is usual by; one is looked at in each tick."""
 _FIRST_PERMIT = Permit(1, 0)
 """Of every breaker's first generation: one for all, to be light."""
 _BY_HAND = frozenset({"forced-open", "disabled", "shadow"})
@@ -90,16 +83,12 @@ class AdaptiveBreaker:
         self._usual_s = 0.0
         """What answers usually take while all may pass."""
         self._see_usual(0.0)
-        self._tick = -1
-        own = self._rows.own
-        self._at = own, begin(own, 0)
+        self._tick = self._judged = self._cut_tick = -1
+        self._at = self._rows.own, begin(self._rows.own, 0)
         """The ring and the place of the running tick: in one, for they change at once
         and are read without the lock."""
         self._turn_at = float("-inf")
         self._rate = 0.0
-        self._judged = -1
-        """The newest tick that was judged."""
-        self._cut_tick = -1
         self._is_alone = False
         """Was the last cut by this process's own evidence, not by the host's?"""
         self._streak = Streak(self._furthest, self._per_unit)
@@ -187,9 +176,6 @@ class AdaptiveBreaker:
         self.probes += 1
         return Permit(self.generation, self.probes)
 
-    def _host_rate(self) -> float:
-        return self._rate if self._is_alone else max(self._rate, self._rows.rate())
-
     def _refusal(self, retry_at: float | None) -> Refusal:
         evidence = f" ({self._evidence})" if self._evidence else ""
         message = f"breaker {self.state} for {self.scope}{evidence}"
@@ -273,6 +259,11 @@ class AdaptiveBreaker:
 
     # -- ticks -------------------------------------------------------------------
 
+    def _load(self, *, is_alone: bool = False) -> float:
+        """What is offered in an attempt timeout, by all who count."""
+        others = 0.0 if is_alone or self._is_alone else self._rows.rate()
+        return max(self._rate, others) * self._unit_s
+
     def _turn_locked(self, now: float, rng: Callable[[], float]) -> None:
         """Begin the tick of *now*, and judge those that are complete."""
         tick, last = int(now / self._tick_s), self._tick
@@ -283,17 +274,18 @@ class AdaptiveBreaker:
         if last < 0:
             self._judged = tick + self._per_unit  # who is new has seen too little
         else:
-            weight = self._tick_s / RATE_MEMORY_S
-            offered = own[place + OFFERED] / self._tick_s
-            self._rate += (offered - self._rate) * weight
-            self._rate *= (1 - weight) ** min(tick - last - 1, 1000)
+            offered = own[place + OFFERED]
+            self._rate = smoothed(self._rate, offered, tick - last, self._tick_s)
             own[RATE] = min(MASK, int(self._rate * 1000))
         fraction = 0.0 if self.state == "forced-open" else self._admission.fraction
         self._rows.turn(now, tick, self._tick_s, fraction)
         own = self._rows.own
         self._at = own, begin(own, tick)  # those between are older, by their numbers
         self._tick = tick
-        newest, judged = tick - 1 - self._rows.lag, self._judged
+        newest = tick - 1 - self._rows.lag
+        if last < 0 or newest - self._judged > self._furthest:
+            self._catch_up_locked(newest, now)
+        judged = self._judged
         if newest > judged:
             if (
                 self._admission.fraction < 1
@@ -315,16 +307,13 @@ class AdaptiveBreaker:
                 and is_lonely(rows, self._streak, newest, self.policy.rule)
             )
         )
-        is_own = is_alone or not is_shared
-        total = partial(total_alone, rows.own) if is_own else rows.total
-        rate = (self._rate if is_alone else self._host_rate()) * self._unit_s
-        view = View(
-            total,
-            self.policy.rule,
+        rate = self._load(is_alone=is_alone)
+        view = view_of(
+            rows,
+            self.policy,
             furthest=self._furthest,
             per_unit=self._per_unit,
-            lag=rows.lag,
-            rng=rng if is_own else None,
+            rng=rng if is_alone or not is_shared else None,
         )
         for tick in range(max(judged + 1, newest - self._furthest, 0), newest + 1):
             was_whole = admission.fraction >= 1
@@ -340,6 +329,22 @@ class AdaptiveBreaker:
                 self.openings += was_whole
                 short = seen.short()
                 self._evidence = f"{short.bad} of {short.results} bad"
+        if is_shared and not is_alone:
+            rows.tell(admission.verdict(newest, self._cut_tick))
+        self._name_locked(now)
+
+    def _catch_up_locked(self, newest: int, now: float) -> None:
+        """Go on from what the others know, who saw what this process did not."""
+        told, admission = self._rows.told(newest - self._furthest), self._admission
+        was = admission.fraction
+        if told is None or self.state in _BY_HAND or min(told.fraction, was) >= 1:
+            return
+        self.openings += was >= 1
+        admission.adopt(told, self._load())
+        self._judged, self._cut_tick, self._is_alone = told.judged, told.cut_tick, False
+        self.generation += 1
+        self._closed_permit = Permit(self.generation, 0)
+        self._evidence = "told by another process"
         self._name_locked(now)
 
     def _name_locked(self, now: float) -> None:
@@ -369,8 +374,7 @@ class AdaptiveBreaker:
             self.generation += 1
             self._closed_permit = Permit(self.generation, 0)
             if state == "open":
-                rate = self._host_rate() * self._unit_s
-                self._admission.shut(self.policy.rule.floor, rate, 0.5)
+                self._admission.shut(self.policy.rule.floor, self._load(), 0.5)
                 self._cut_tick = self._tick
             self._tell_locked(state, now)
 
@@ -383,16 +387,12 @@ class AdaptiveBreaker:
     def snapshot(self, now: float) -> dict[str, object]:
         """State and evidence as plain data for `engine.snapshot()`."""
         with self._lock:
-            return {
-                "scope": self.scope,
-                "kind": "adaptive",
-                "state": self.state,
-                "since_s": round(max(0.0, now - self.since), 3) if self.since else None,
-                "admitted": round(self._admission.fraction, 4),
-                "evidence": self._evidence,
-                "rate": round(self._rate, 3),
-                "openings": self.openings,
-                "rejected": self.rejected,
-                "probes": self.probes,
-                "own_faults": self.own_faults,
-            }
+            return shown(
+                self,
+                now,
+                kind="adaptive",
+                admitted=round(self._admission.fraction, 4),
+                evidence=self._evidence,
+                rate=round(self._rate, 3),
+                probes=self.probes,
+            )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from .ticks import Sums
+from .verdict import Verdict
 
 
 _FURTHEST_AGE = 10.0
@@ -192,6 +193,19 @@ class Admission:
         self._growth = 0.0
         self._pause = 0.0
         self._rate = self.rule.usual_rate
+
+    def verdict(self, judged: int, cut_tick: int) -> Verdict:
+        """What others may go on from, as of tick *judged*."""
+        return Verdict(judged, self.fraction, cut_tick, self._pause, self.is_open)
+
+    def adopt(self, verdict: Verdict, rate: float) -> None:
+        """Go on from where another process of the host is."""
+        self.fraction = verdict.fraction
+        self.is_good = False
+        self.is_open = verdict.is_open
+        self._growth = 0.0
+        self._pause = verdict.pause
+        self._rate = rate
 
     @property
     def name(self) -> Literal["closed", "open", "recovering", "limiting"]:

@@ -150,3 +150,29 @@ class Breaker(Protocol):
     def snapshot(self, now: float) -> dict[str, object]:
         """State and evidence as plain data for `engine.snapshot()`."""
         ...
+
+
+class Counted(Protocol):
+    """What breakers of every kind show."""
+
+    scope: str
+    state: State
+    since: float
+    """When it got into its state; 0: it never had another."""
+    openings: int
+    rejected: int
+    own_faults: int
+
+
+def shown(one: Counted, now: float, *, kind: str, **more: object) -> dict[str, object]:
+    """*one* as plain data, with what only its *kind* has."""
+    return {
+        "scope": one.scope,
+        "kind": kind,
+        "state": one.state,
+        "since_s": round(max(0.0, now - one.since), 3) if one.since else None,
+        "openings": one.openings,
+        "rejected": one.rejected,
+        "own_faults": one.own_faults,
+        **more,
+    }

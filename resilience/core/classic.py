@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable
 
-from .breaker import Caller, Permit, Refusal, State
+from .breaker import Caller, Permit, Refusal, State, shown
 from .classify import Evidence
 from .policy import BreakerPolicy
 from .record import BreakerChanged
@@ -342,22 +342,18 @@ class ClassicBreaker:
     def snapshot(self, now: float) -> dict[str, object]:
         """State and evidence as plain data for `engine.snapshot()`."""
         totals = self.totals(now)
-        return {
-            "scope": self.scope,
-            "kind": "classic",
-            "state": self.state,
-            "since_s": round(max(0.0, now - self.since), 3) if self.since else None,
-            "until_s": None if self.until is None else round(self.until - now, 3),
-            "evidence": self._evidence,
-            "calls": totals.calls,
-            "failed": totals.failed,
-            "slow": totals.slow,
-            "openings": self.openings,
-            "rejected": self.rejected,
-            "late_results": self.late,
-            "own_faults": self.own_faults,
-            "probes_in_flight": len(self._leases),
-        }
+        return shown(
+            self,
+            now,
+            kind="classic",
+            until_s=None if self.until is None else round(self.until - now, 3),
+            evidence=self._evidence,
+            calls=totals.calls,
+            failed=totals.failed,
+            slow=totals.slow,
+            late_results=self.late,
+            probes_in_flight=len(self._leases),
+        )
 
 
 def _reaching(ratio: float, count: int) -> int:

@@ -6,13 +6,18 @@ admission's.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from .admission import AdaptiveRule, Fresh
 from .policy import BreakerPolicy
 from .streak import Streak
-from .ticks import LENGTH, NO_SUMS, Rows, Sums, look_back, total_of
+from .ticks import LENGTH, NO_SUMS, Rows, Sums, look_back, total_alone, total_of
 
 
+FURTHEST = 5
+"""No evidence older than this many attempt timeouts counts."""
+USUAL_SHARE = 0.01
+"""What one answer moves what is usual by; one is looked at in each tick."""
 SLOW_TICKS = 3
 """A slow answer that is older than this says nothing about now."""
 
@@ -161,6 +166,25 @@ class Seen:
     def draw(self) -> float:
         """A number on [0, 1) by which pauses differ."""
         return self._view.draw(self.long())
+
+
+def view_of(
+    rows: Rows,
+    policy: BreakerPolicy,
+    *,
+    furthest: int,
+    per_unit: int,
+    rng: Callable[[], float] | None,
+) -> View:
+    """How the ticks of *rows* are looked at; *rng*: where only this process counts."""
+    return View(
+        rows.total if rng is None else partial(total_alone, rows.own),
+        policy.rule,
+        furthest=furthest,
+        per_unit=per_unit,
+        lag=rows.lag,
+        rng=rng,
+    )
 
 
 def is_lonely(rows: Rows, streak: Streak, newest: int, rule: AdaptiveRule) -> bool:

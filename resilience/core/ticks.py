@@ -10,8 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple, Protocol, TypeAlias
 
+from .verdict import Verdict
+
 
 TICKS_PER_UNIT = 10
+RATE_MEMORY_S = 10.0
+"""The offered rate is an average over about this long."""
 SHORTEST_TICK_S, LONGEST_TICK_S = 0.05, 0.5
 LENGTH = 56
 """Ticks kept; more than five attempt timeouts of the usual length."""
@@ -111,6 +115,14 @@ class Rows(Protocol):
         """Did another process see something bad in the tick *since* or later?"""
         ...
 
+    def tell(self, verdict: Verdict) -> None:
+        """The others may go on from *verdict*."""
+        ...
+
+    def told(self, since: int) -> Verdict | None:
+        """The newest that another process told which had judged tick *since*."""
+        ...
+
 
 class OwnRows:
     """The ring of a process that is alone."""
@@ -150,11 +162,25 @@ class OwnRows:
         """No."""
         return False
 
+    def tell(self, verdict: Verdict) -> None:
+        """Nobody listens."""
+
+    def told(self, since: int) -> Verdict | None:  # noqa: ARG002 - as above
+        """None."""
+        return None
+
 
 @cache
 def tick_s_of(unit_s: float) -> float:
     """The length of a tick, in seconds, where an attempt may take *unit_s*."""
     return min(max(unit_s / TICKS_PER_UNIT, SHORTEST_TICK_S), LONGEST_TICK_S)
+
+
+def smoothed(rate: float, offered: int, ticks: int, tick_s: float) -> float:
+    """*rate*, per second, after a tick with *offered* calls that began *ticks* ago."""
+    weight = tick_s / RATE_MEMORY_S
+    rate += (offered / tick_s - rate) * weight
+    return rate * (1 - weight) ** min(ticks - 1, 1000)
 
 
 def make_cells(ticks: int = LENGTH) -> Cells:

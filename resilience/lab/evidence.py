@@ -17,6 +17,7 @@ from resilience.core.ticks import (
     make_cells,
     total_of,
 )
+from resilience.core.verdict import Verdict
 
 
 READ_EVERY_S = 0.1
@@ -62,6 +63,8 @@ class SharedScope:
         self.rings: list[Cells] = []
         self.alarmed = -1
         """The newest tick in which anybody saw something bad."""
+        self._told: dict[int, Verdict] = {}
+        """What was told, by when: the newest last."""
         self._totals: dict[int, Sums] = {}
         self._read_at = -1
         self._rate = 0.0
@@ -75,6 +78,19 @@ class SharedScope:
                 self._totals.clear()
             found = self._totals[tick] = total_of(self.rings, tick)
         return found
+
+    def tell(self, tick: int, verdict: Verdict) -> None:
+        """Somebody tells *verdict* in *tick*."""
+        told = self._told
+        told.setdefault(tick, verdict)
+        while len(told) > self.host.lag + 2:
+            del told[next(iter(told))]
+
+    def told(self, by: int, since: int) -> Verdict | None:
+        """The newest that was told in tick *by* or before, of one that saw *since*."""
+        ticks = [tick for tick in self._told if tick <= by]
+        found = self._told[max(ticks)] if ticks else None
+        return found if found is not None and found.judged >= since else None
 
     def rate(self) -> float:
         """Calls per second that all offer."""
@@ -98,10 +114,11 @@ class SharedScope:
 class SharedRows:
     """What one process sees of a scope; the form that the engine asks for."""
 
-    __slots__ = ("_scope", "lag", "own")
+    __slots__ = ("_scope", "_tick", "lag", "own")
 
     def __init__(self, scope: SharedScope) -> None:
         self._scope = scope
+        self._tick = 0
         self.lag = scope.host.lag
         self.own = make_cells()
         scope.rings.append(self.own)
@@ -122,8 +139,9 @@ class SharedRows:
         """Are there other processes?"""
         return self._scope.host.processes > 1
 
-    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:
-        """Nothing: what is read is whole."""
+    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:  # noqa: ARG002 - all is read of the rings
+        """*tick* begins."""
+        self._tick = tick
 
     def alarm(self, tick: int) -> None:
         """Tell the others that something bad was seen in *tick*."""
@@ -132,3 +150,11 @@ class SharedRows:
     def is_alarmed(self, since: int) -> bool:
         """Did anybody see something bad in *since* or later?"""
         return self._scope.alarmed >= since
+
+    def tell(self, verdict: Verdict) -> None:
+        """The others may go on from *verdict*, when they see it."""
+        self._scope.tell(self._tick, verdict)
+
+    def told(self, since: int) -> Verdict | None:
+        """The newest that can be seen by now."""
+        return self._scope.told(self._tick - self.lag, since)

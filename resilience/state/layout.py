@@ -47,13 +47,19 @@ TEXT_AT: Final = 8
 TEXT_CELLS: Final = 32
 RING: Final = TEXT_AT + TEXT_CELLS
 """Where a row's ticks begin."""
+VERDICT_AT: Final = RING + CELLS
+JUDGED, ADMITTED, CUT, PAUSE, IS_OPEN = range(VERDICT_AT, VERDICT_AT + 5)
+"""Of a row: what others may go on from. The newest tick that was judged, 0: nothing was
+told, also by releases that tell nothing; the admitted fraction in millionths; the tick
+of the last cut; the pause after it in thousandths of an attempt timeout; 1 where
+nothing is known since."""
 
 MILLION: Final = 1_000_000
 CELLS_IN_FILE: Final = ROWS_AT + SLOTS * ROWS * ROW_CELLS
 SIZE: Final = CELLS_IN_FILE * CELL
 """Bytes of the file; most of them are never touched."""
 
-if RING + CELLS > ROW_CELLS:  # pragma: no cover - a mistake in these lines
+if IS_OPEN >= ROW_CELLS:  # pragma: no cover - a mistake in these lines
     msg = "a row does not fit into its page"
     raise AssertionError(msg)
 

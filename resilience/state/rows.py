@@ -18,6 +18,7 @@ from resilience.core.ticks import (
     MIX,
     NO_SUMS,
     RATE,
+    RATE_MEMORY_S,
     SHORT,
     SIGHT,
     TICK_CELLS,
@@ -28,13 +29,19 @@ from resilience.core.ticks import (
     total_of,
     with_room,
 )
+from resilience.core.verdict import Verdict
 
 from .layout import (
+    ADMITTED,
     ALARM,
     CELL,
+    CUT,
     FRACTION,
     HASH,
+    IS_OPEN,
+    JUDGED,
     MILLION,
+    PAUSE,
     RING,
     SINCE,
     TEXT_AT,
@@ -57,7 +64,8 @@ _OPEN = 3
 """The newest ticks, which others may still add to, are read again each time."""
 _MOST = 10_000_000
 """No process counts more in one tick: what claims so was scribbled."""
-_RATE_MEMORY_S = 10.0
+_LONGEST_PAUSE = 10_000
+"""In thousandths of an attempt timeout."""
 
 
 class HostRows:
@@ -220,7 +228,28 @@ class HostRows:
             self._copy(row, tick)
             row[ALARM] = tick
 
+    def tell(self, verdict: Verdict) -> None:
+        """The others may go on from *verdict*."""
+        row = self._row
+        if row is not None and self._readable and row[HASH] == self._hash:
+            row[JUDGED] = 0  # nobody reads a half of it
+            row[ADMITTED] = int(verdict.fraction * MILLION)
+            row[CUT] = verdict.cut_tick
+            row[PAUSE] = int(verdict.pause * 1000)
+            row[IS_OPEN] = verdict.is_open
+            row[JUDGED] = verdict.judged
+
     # -- what the others say -----------------------------------------------------
+
+    def told(self, since: int) -> Verdict | None:
+        """The newest that another process told which had judged tick *since*."""
+        newest, found = max(0, since - 1), None
+        for row in self._rows if self._readable else ():
+            if newest < row[JUDGED] <= self._tick and row[HASH] == self._hash:
+                read = _verdict(row)
+                if read is not None and newest < read.judged == row[JUDGED]:
+                    newest, found = read.judged, read
+        return found
 
     def is_shared(self) -> bool:
         """Do others keep evidence of this scope?"""
@@ -289,7 +318,7 @@ class HostRows:
         """Calls per second that all live processes offer together."""
         rate = self.own[RATE]
         if self._readable:
-            oldest = self._tick - int(_RATE_MEMORY_S / self._tick_s)
+            oldest = self._tick - int(RATE_MEMORY_S / self._tick_s)
             for row in self._rows:
                 said = row[RING + RATE]
                 if row[TURNED] >= oldest and 0 <= said <= _MOST * 1000:
@@ -307,6 +336,16 @@ class HostRows:
                         ours + theirs for ours, theirs in zip(mix, said, strict=True)
                     ]
         return mix
+
+
+def _verdict(row: memoryview) -> Verdict | None:
+    """What *row* tells; None: it cannot be true."""
+    judged, admitted, cut, pause, is_open = row[JUDGED : IS_OPEN + 1].tolist()
+    if not (0 <= admitted <= MILLION and cut <= judged + LENGTH):
+        return None
+    if not 0 <= pause <= _LONGEST_PAUSE:
+        return None
+    return Verdict(judged, admitted / MILLION, cut, pause / 1000, bool(is_open))
 
 
 def _say(row: memoryview, tick: int, fraction: float) -> None:

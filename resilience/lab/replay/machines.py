@@ -107,8 +107,9 @@ class ProcessRows(SharedRows):
         """Are other processes at work here?"""
         return len(self._machine_scope.rings) > 1
 
-    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:  # noqa: ARG002 - all is read of the rings
+    def turn(self, now: float, tick: int, tick_s: float, fraction: float) -> None:
         """*tick* begins: say that this process lives, and see who else does."""
+        super().turn(now, tick, tick_s, fraction)
         self.process.seen_at = now
         if not self.is_in:
             self._machine_scope.join(self)
