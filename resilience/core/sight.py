@@ -41,11 +41,16 @@ def patience(policy: BreakerPolicy, usual_s: float) -> tuple[float, float]:
 class View:
     """How one scope's ticks are looked at, at one moment. Nothing is added up twice."""
 
-    __slots__ = ("_furthest", "_known", "_rng", "_rule", "_total", "lag", "per_unit")
+    # fmt: off
+    __slots__ = (
+        "_furthest", "_known", "_rng", "_rule", "_total", "lag", "per_unit", "worst",
+    )
+    # fmt: on
 
     def __init__(
         self,
         total: Callable[[int], Sums],
+        worst: Callable[[int, int], int],
         rule: AdaptiveRule,
         *,
         furthest: int,
@@ -54,6 +59,8 @@ class View:
         rng: Callable[[], float] | None,
     ) -> None:
         self._total = total
+        self.worst = worst
+        """What the worst process has seen fail from one tick to another."""
         self._rule = rule
         self._furthest = furthest
         """No tick older than this many counts."""
@@ -107,7 +114,10 @@ class Seen:
     def short(self) -> Sums:
         """The newest ticks."""
         rule = self._rule
-        return self._back(rule.short_ticks, lambda s: s.results >= rule.least_results)
+        sums, tick = self._back(
+            rule.short_ticks, lambda s: s.results >= rule.least_results
+        )
+        return sums._replace(worst=self._view.worst(tick, self._newest))
 
     def life(self) -> Sums:
         """The newest results since the last cut, of an attempt timeout at most."""
@@ -129,14 +139,14 @@ class Seen:
             oldest,
             ticks=ticks,
             enough=lambda s: s.fresh >= results,
-        )
+        )[0]
 
     def long(self) -> Sums:
         """More of them."""
         rule = self._rule
-        return self._back(rule.long_ticks, lambda s: s.offered >= rule.least_results)
+        return self._back(rule.long_ticks, lambda s: s.offered >= rule.least_results)[0]
 
-    def _back(self, ticks: int, enough: Callable[[Sums], bool]) -> Sums:
+    def _back(self, ticks: int, enough: Callable[[Sums], bool]) -> tuple[Sums, int]:
         return look_back(
             self._view.total, self._newest, self._oldest, ticks=ticks, enough=enough
         )
@@ -168,6 +178,11 @@ class Seen:
         return self._view.draw(self.long())
 
 
+def _nobody(oldest: int, newest: int) -> int:  # noqa: ARG001 - as `Rows.worst`
+    """Where only one process counts there is none that is worse than others."""
+    return 0
+
+
 def view_of(
     rows: Rows,
     policy: BreakerPolicy,
@@ -177,8 +192,10 @@ def view_of(
     rng: Callable[[], float] | None,
 ) -> View:
     """How the ticks of *rows* are looked at; *rng*: where only this process counts."""
+    is_alone = rng is not None
     return View(
-        rows.total if rng is None else partial(total_alone, rows.own),
+        partial(total_alone, rows.own) if is_alone else rows.total,
+        _nobody if is_alone else rows.worst,
         policy.rule,
         furthest=furthest,
         per_unit=per_unit,

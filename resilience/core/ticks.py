@@ -57,7 +57,8 @@ class Sums(NamedTuple):
     sent: int = 0
     """Attempts that began while not all could."""
     worst: int = 0
-    """Bad results of the one process that had most, tick by tick."""
+    """Bad results of the one process that had most, tick by tick; `Rows.worst` knows
+    better where there are several ticks."""
 
     @property
     def results(self) -> int:
@@ -89,6 +90,10 @@ class Rows(Protocol):
 
     def total(self, tick: int) -> Sums:
         """What all live processes have seen in *tick*, which is *lag* old."""
+        ...
+
+    def worst(self, oldest: int, newest: int) -> int:
+        """Bad results, in all of these ticks, of the one process that has most."""
         ...
 
     def rate(self) -> float:
@@ -137,6 +142,10 @@ class OwnRows:
     def total(self, tick: int) -> Sums:
         """What this process has seen in *tick*."""
         return total_of((self.own,), tick)
+
+    def worst(self, oldest: int, newest: int) -> int:
+        """This process's."""
+        return worst_of((self.own,), oldest, newest)
 
     def rate(self) -> float:
         """Calls per second that this process offers."""
@@ -233,6 +242,18 @@ def total_of(rings: Sequence[Cells], tick: int) -> Sums:
     return Sums(*sums)
 
 
+def worst_of(rings: Sequence[Cells], oldest: int, newest: int) -> int:
+    """Bad results from *oldest* to *newest* of the one of *rings* that has most."""
+    return max(
+        sum(
+            cells[place + BAD]
+            for tick in range(oldest, newest + 1)
+            if cells[place := place_of(cells, tick)] == tick & MASK
+        )
+        for cells in rings
+    )
+
+
 def total_alone(cells: Cells, tick: int) -> Sums:
     """What the only process that counts has seen of *tick*: nobody is the worst."""
     return total_of((cells,), tick)._replace(worst=0)
@@ -245,19 +266,20 @@ def look_back(
     *,
     ticks: int,
     enough: Callable[[Sums], bool],
-) -> Sums:
+) -> tuple[Sums, int]:
     """Sum *total* of ticks from *newest* back, at least *ticks* of them.
 
-    It goes further back until there is *enough*, but never beyond *oldest*.
+    It goes further back until there is *enough*, but never beyond *oldest*. What it has
+    summed, and the last tick that it looked at.
     """
-    sums = NO_SUMS
+    sums, tick = NO_SUMS, newest
     for seen, tick in enumerate(range(newest, oldest - 1, -1), 1):
         found = total(tick)
         if any(found):
             sums = Sums(*map(int.__add__, sums, found))
         if seen >= ticks and enough(sums):
             break
-    return sums
+    return sums, tick
 
 
 def place_of(cells: Cells, tick: int) -> int:

@@ -16,6 +16,7 @@ from resilience.core.ticks import (
     Sums,
     make_cells,
     total_of,
+    worst_of,
 )
 from resilience.core.verdict import Verdict
 
@@ -66,6 +67,7 @@ class SharedScope:
         self._told: dict[int, Verdict] = {}
         """What was told, by when: the newest last."""
         self._totals: dict[int, Sums] = {}
+        self._worst: tuple[int, int, int] = (0, 0, 0)
         self._read_at = -1
         self._rate = 0.0
         self._mix: list[int] = [0] * CLASSES
@@ -78,6 +80,14 @@ class SharedScope:
                 self._totals.clear()
             found = self._totals[tick] = total_of(self.rings, tick)
         return found
+
+    def worst(self, oldest: int, newest: int) -> int:
+        """What fails in these ticks for the process for which most does."""
+        known = self._worst
+        if known[:2] != (oldest, newest):
+            found = worst_of(self.rings, oldest, newest)
+            known = self._worst = oldest, newest, found
+        return known[2]
 
     def tell(self, tick: int, verdict: Verdict) -> None:
         """Somebody tells *verdict* in *tick*."""
@@ -126,6 +136,10 @@ class SharedRows:
     def total(self, tick: int) -> Sums:
         """What all have seen in *tick*."""
         return self._scope.total(tick)
+
+    def worst(self, oldest: int, newest: int) -> int:
+        """What fails in these ticks for the process for which most does."""
+        return self._scope.worst(oldest, newest)
 
     def rate(self) -> float:
         """Calls per second that all offer."""

@@ -28,6 +28,7 @@ from resilience.core.ticks import (
     place_of,
     total_of,
     with_room,
+    worst_of,
 )
 from resilience.core.verdict import Verdict
 
@@ -79,6 +80,7 @@ class HostRows:
     __slots__ = (
         "__weakref__",
         "_alarmed",
+        "_bad",
         "_cache",
         "_hash",
         "_host",
@@ -115,6 +117,8 @@ class HostRows:
         self._alarmed = -LENGTH
         """The newest tick in which anybody had something bad to tell."""
         self._cache: dict[int, Sums] | None = None
+        self._bad: dict[int, dict[int, int]] = {}
+        """Tick -> the place of a peer's row -> what that had to tell that is bad."""
         self._readable = False
 
     # -- with each tick ----------------------------------------------------------
@@ -138,6 +142,7 @@ class HostRows:
             self._peers = member.peers
             found = self._number() if self._peers else 0
             self._rows = member.rows_of(found)
+            self._bad = {}
             if self._rows:
                 self._hash = found
             self.lag = LAG if self._rows else 0
@@ -162,6 +167,7 @@ class HostRows:
         self._peers, self._rows = (), ()
         self.lag = 0
         self._cache = None
+        self._bad = {}
         self._readable = False
 
     def _copy(self, row: memoryview, tick: int) -> None:
@@ -290,7 +296,8 @@ class HostRows:
             return own
         at = RING + HEAD_CELLS + tick % LENGTH * TICK_CELLS
         sums: list[int] | None = None
-        for row in self._rows:
+        bad = self._bad[tick] = {}
+        for place, row in enumerate(self._rows):
             if row[at] != tick or row[HASH] != self._hash:
                 continue
             cells = row[at + 1 : at + TICK_CELLS].tolist()
@@ -300,7 +307,9 @@ class HostRows:
                 sums = [*own]
             for cell, value in enumerate(cells):
                 sums[cell] += value
-            sums[-1] = max(sums[-1], cells[BAD - 1])
+            if cells[BAD - 1]:
+                bad[place] = cells[BAD - 1]
+                sums[-1] = max(sums[-1], cells[BAD - 1])
         if sums is None:
             return own
         return Sums(*sums) if any(sums) else NO_SUMS
@@ -313,6 +322,23 @@ class HostRows:
             for seen, sums in (self._cache or {}).items()
             if tick - LENGTH < seen < tick - _OPEN
         }
+        self._bad = {
+            seen: bad for seen, bad in self._bad.items() if seen in self._cache
+        }
+
+    def worst(self, oldest: int, newest: int) -> int:
+        """Bad results, in all of these ticks, of the one process that has most."""
+        own = worst_of((self.own,), oldest, newest)
+        unknown, sums = 0, {-1: own}
+        for tick in range(oldest, newest + 1):
+            total = self.total(tick)
+            bad = self._bad.get(tick)
+            if bad is None:  # peers came or went since it was read
+                unknown += total.worst
+                continue
+            for place, count in bad.items():
+                sums[place] = sums.get(place, 0) + count
+        return unknown + max(sums.values())
 
     def rate(self) -> float:
         """Calls per second that all live processes offer together."""
