@@ -10,6 +10,7 @@ import io
 from collections.abc import Generator, Mapping
 from errno import EAGAIN
 from http.client import IncompleteRead
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from botocore.eventstream import EventStream
@@ -26,6 +27,7 @@ from .body_watch import Watch
 from .flight import Flight
 from .resume import Native, Resume, source_of
 from .sockets import Bounded
+from .timeouts import Limit
 
 
 if TYPE_CHECKING:
@@ -222,17 +224,25 @@ def has_come(body: Any) -> bool:
         return False
     if not left or left > BUFFER or not isinstance(sock, Bounded):
         return False
-    own = vars(sock)
-    own["recv_into"] = _nothing_yet
+    limit = sock.limit
+    sock.limit = NOTHING_YET
     try:
         found: bytes = file.peek()
         return len(found) >= left
     finally:
-        del own["recv_into"]
+        sock.limit = limit
 
 
-def _nothing_yet(*_: Any) -> Any:
-    raise BlockingIOError(EAGAIN, "only what has come is looked at")
+class _Come(Limit):
+    """Under it a socket has nothing to read: only what has come is looked at."""
+
+    @property
+    def at(self) -> float | None:  # type: ignore[override]  # nobody sets it
+        """Asked for by each step of a socket."""
+        raise BlockingIOError(EAGAIN, "only what has come is looked at")
+
+
+NOTHING_YET = _Come(monotonic)
 
 
 def protect(
