@@ -79,3 +79,32 @@ def test_a_second_one_that_is_cut_off(process, later_s):
     assert first.breaker().state != "closed"
     assert second.breaker().state != "closed"
     assert well.breaker().state == "closed"
+
+
+def test_the_worst_is_the_worst_of_all_ticks(process):
+    """One failure in each tick, of another process each time, is nobody's own."""
+    three = [process() for _ in range(3)]
+    for one in three:
+        one.calls(99.95, good=1)
+    for number, who in enumerate([0, 1, 0, 2, 0, 1]):
+        three[who].calls(100.05 + number / 10, bad=1)
+    for one in three:
+        one.calls(100.75, good=1)
+    rows = [one.breaker()._rows for one in three]
+
+    assert [one.worst(1000, 1005) for one in rows] == [3, 3, 3]
+    assert [one.worst(1001, 1002) for one in rows] == [1, 1, 1]
+    assert rows[1].total(1002).worst == 1
+
+
+def test_few_calls_of_many_processes_find_a_dead_target(process):
+    """Ten processes that each call once a second see it together, tick by tick."""
+    ten = [process() for _ in range(10)]
+    sent = 0
+    for number in range(300):
+        now = 100.05 + number / 10
+        is_dead = number >= 100
+        one = ten[number % 10]
+        sent += is_dead * one.calls(now, good=not is_dead, bad=is_dead)
+
+    assert 0 < sent <= 60
