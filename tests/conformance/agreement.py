@@ -55,7 +55,7 @@ server: {{workers: 10, service: {{mean: 50ms}}, queue: {queue}}}
 faults: [{fault}]
 """
 SCENARIOS = {
-    "outage": ("26s", "off", "{kind: refuse, at: 6s, lasts: 15s}"),
+    "outage": ("26s", "off", "{kind: crash, at: 6s, lasts: 15s}"),
     "brownout": ("40s", "40", "{kind: capacity, at: 6s, lasts: 30s, factor: 0.4}"),
     "errors": ("30s", "off", "{kind: errors, ratio: 0.05}"),
     "overload": ("24s", "off", "{kind: capacity, at: 6s, lasts: 10s, factor: 0.2}"),
@@ -220,7 +220,7 @@ class Site:
         for process in (server, *clients):
             order(process, str(began))
         first, last = span(self.scenario)
-        if self.scenario.faults[0].kind == "refuse":
+        if self.scenario.faults[0].kind == "crash":
             successor = self.server()  # started by then, and not listening
             time.sleep(began + first - time.monotonic())
             server.send_signal(signal.SIGKILL)

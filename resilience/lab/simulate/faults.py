@@ -25,7 +25,7 @@ def arrange(
             if fault.replicas is None or number in fault.replicas
         ]
         for server in hit:
-            server.forgets |= fault.kind == "silent"
+            server.forgets |= fault.kind in {"silent", "crash"}
         timeline.do_at(fault.at, partial(_begin, fault, hit))
         if fault.lasts is not None:
             end = fault.at + fault.lasts
@@ -47,6 +47,9 @@ def _begin(fault: Fault, servers: Sequence[Server]) -> None:
     for server in servers:
         if fault.kind == "refuse":
             server.state = "refuse"
+        elif fault.kind == "crash":
+            server.state = "refuse"
+            server.crash()
         elif fault.kind == "silent":
             server.state = "silent"
             server.forget()
@@ -60,7 +63,7 @@ def _begin(fault: Fault, servers: Sequence[Server]) -> None:
 
 def _end(fault: Fault, servers: Sequence[Server], timeline: Timeline) -> None:
     for server in servers:
-        if fault.kind in {"refuse", "silent"}:
+        if fault.kind in {"refuse", "crash", "silent"}:
             server.state = "up"
         elif fault.kind == "errors":
             server.error_ratio = 0.0

@@ -119,10 +119,10 @@ class Server(Part):
 class Fault(Part):
     """What goes wrong, when, for how long."""
 
-    kind: Literal["refuse", "silent", "capacity", "errors", "slow"]
-    """`refuse`: connections are refused. `silent`: no replies. `capacity`: only
-    `factor` of the workers. `errors`: `ratio` of the answers are errors. `slow`:
-    service takes `factor` times as long."""
+    kind: Literal["refuse", "crash", "silent", "capacity", "errors", "slow"]
+    """`refuse`: connections are refused. `crash`: what is under way breaks off, too.
+    `silent`: no replies. `capacity`: only `factor` of the workers. `errors`: `ratio` of
+    the answers are errors. `slow`: service takes `factor` times as long."""
     at: Moment = 0.0
     """When it begins."""
     lasts: Length | None = None

@@ -38,7 +38,7 @@ OUTCOMES = {
     REFUSED: Outcome("UNAVAILABLE", "transport", "no", message="connection refused"),
     OVERLOADED: Outcome("RESOURCE_EXHAUSTED", "overload", "no", throttled=True),
     ERROR: Outcome("InternalError", "transport", "maybe"),
-    FAILED: Outcome("UNAVAILABLE", "transport", "maybe", message="of a lower layer"),
+    FAILED: Outcome("UNAVAILABLE", "transport", "maybe", message="broken off"),
     GIVEN_UP: Outcome("UNAVAILABLE", "transport", "maybe", pushback_s=-1.0),
     SHED: Outcome("UNAVAILABLE", "local", "maybe", message="shed below", shed=True),
 }

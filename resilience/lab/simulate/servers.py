@@ -7,6 +7,7 @@ what is public here; nothing here knows why.
 import math
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Protocol
 
 from resilience.core.hop import Marks
@@ -22,7 +23,7 @@ REFUSED = "refused"
 OVERLOADED = "overloaded"
 ERROR = "error"
 FAILED = "failed"
-"""A lower layer could not be reached by the one that answers."""
+"""The connection broke off, or a lower layer could not be reached."""
 ACCEPT_BURST_S = 0.1
 """Connections of this time are accepted at once, before the rate holds."""
 GIVEN_UP = "given up"
@@ -115,6 +116,8 @@ class Server:
         self._generation = 0
         self.queue: deque[Attempt] = deque()
         """Who waits."""
+        self._at_work: dict[Attempt, None] = {}
+        """Who is served; kept by servers that will die."""
         self.state = "up"
         """`up`, `refuse` or `silent`."""
         self.forgets = False
@@ -161,12 +164,16 @@ class Server:
             end += self._debt_s
             self._debt_s = 0.0
         self._timeline.at(end, attempt, self._ends)
-        return INFINITY if self.forgets else end + self._round_trip_s
+        if not self.forgets:
+            return end + self._round_trip_s
+        self._at_work[attempt] = None
+        return INFINITY
 
     def _end(self, attempt: Attempt) -> None:
         if attempt.generation != self._generation:
             return
         self._busy -= 1
+        self._at_work.pop(attempt, None)
         timeline = self._timeline
         now = timeline.seconds()
         if not attempt.is_gone:
@@ -194,7 +201,18 @@ class Server:
         """Lose everything under way, as a process that dies does."""
         self._generation += 1
         self._busy = 0
+        self._at_work.clear()
         self.queue.clear()
+
+    def crash(self) -> None:
+        """Break off everything under way: its clients are told at once."""
+        lost = [one for one in (*self._at_work, *self.queue) if not one.is_gone]
+        self.forget()
+        when = self._timeline.seconds() + self._round_trip_s
+        for attempt in lost:
+            # Its own moment is the end of its service, which is still to come.
+            attempt.code = FAILED
+            self._timeline.do_at(when, partial(self._deliver[0], attempt))
 
     def has_room(self, within_s: float, bound_ratio: float) -> bool:
         """Will a request that is sent now be served *within_s*? For oracles only.

@@ -105,6 +105,45 @@ def test_silent_servers_lose_what_they_had(small):
     assert 0.0 == found.metrics["goodput_fault"] == found.metrics["recovery_s"]
 
 
+def test_a_crash_breaks_off_what_is_under_way(small):
+    """Calls that a server has when it is killed fail at once, with those after them."""
+    server = "{workers: 500, service: {kind: constant, mean: 500ms}}"
+    good = {
+        kind: run(
+            small(
+                load=100,
+                duration="9s",
+                server=server,
+                faults=f"[{{kind: {kind}, at: 2s, lasts: 2s}}]",
+            ),
+            against="none",
+        ).series["good"]
+        for kind in ("refuse", "crash")
+    }
+
+    # Counted when they were offered: those of the half second before it are lost.
+    assert sum(good["crash"][:14]) == sum(good["refuse"][:14]) > 0
+    assert sum(good["refuse"][15:20]) > 30
+    assert sum(good["crash"][15:40]) == 0
+    assert sum(good["crash"][40:]) == sum(good["refuse"][40:]) > 0
+
+
+def test_a_crash_is_told_before_a_timeout(small):
+    """Nobody waits for what broke off: a retry finds the server up again."""
+    found = run(
+        small(
+            load=20,
+            duration="6s",
+            server="{workers: 500, service: {kind: constant, mean: 900ms}}",
+            faults="[{kind: crash, at: 2s, lasts: 1ms}]",
+        ),
+        against="naive",
+    ).metrics
+
+    assert found["goodput"] == 1.0
+    assert found["amplification_run"] > 1.0
+
+
 def test_cold_start_serves_the_integral_of_its_line(small):
     """Capacity that grows from a fifth to all serves three fifths meanwhile."""
     fault = "{kind: refuse, at: 1s, lasts: 1s, cold_start: 4s, cold_factor: 0.2}"
