@@ -4,6 +4,7 @@ A flight belongs to one thread. Nested calls (CreateSession, HeadBucket of a red
 DescribeEndpoints, STS) are flights of their own; `current` names the innermost.
 """
 
+from binascii import crc32
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from .intents_applied import Applied
 from .operation import Bound, Operation
 from .rejected import BotocoreRejected, rejected
 from .remedies import remedy
-from .response import is_hop, is_rewindable, outcome_of, with_invocation
+from .response import CHECKSUM, is_hop, is_rewindable, outcome_of, with_invocation
 from .timeouts import READ, Limit, set_timeout, streams
 from .tracing import Trace
 from .verify import Finding, Steps, run
@@ -49,7 +50,8 @@ class Flight:
     _applied: Applied | None = None
     _context: MutableMapping[str, Any] | None = None
     _base_read: Any = None
-    _sent = False
+    sent = False
+    """Did an attempt get as far as being sent?"""
     _on_wire = False
     _wakes_later = False
     _start: StartAttempt | None = None
@@ -95,20 +97,12 @@ class Flight:
 
     # -- from outside: arrival and end -------------------------------------------
 
-    def arrive(self) -> None:
-        """Ask for the first attempt.
+    async def _arrive(self, answer: Answer) -> None:
+        """The first attempt may start once what *answer* asks for is done.
 
         Raises:
             BotocoreRejected: refused; nothing was sent.
         """
-        answer = self._loop.arrive()
-        if answer.start is not None and self.lookout is None:
-            self._start = answer.start
-        else:
-            drive(self._arrive(answer))
-
-    async def _arrive(self, answer: Answer) -> None:
-        """The first attempt may start once what *answer* asks for is done."""
         finish = await self._settle(answer)
         if finish is not None and finish.rejection is not None:
             raise rejected(finish.rejection)
@@ -170,17 +164,12 @@ class Flight:
 
     def _outcome_from(self, error: Exception) -> Outcome:
         """What *error*, which came out of the call, says about its attempt."""
-        return from_exception(error, sent=self._sent, model=self._operation.model)
+        return from_exception(error, sent=self.sent, model=self._operation.model)
 
     @property
     def deadline_at(self) -> float | None:
         """When the call must have ended, once it has arrived; None: never."""
         return self._call.deadline_at
-
-    @property
-    def sent(self) -> bool:
-        """Did an attempt get as far as being sent?"""
-        return self._sent
 
     def gone(self) -> None:
         """Whatever happened, the call is over: permits go back."""
@@ -223,7 +212,7 @@ class Flight:
             self._start = self._loop.woke().start
         start = self._start
         if start is None:
-            self._sent = True
+            self.sent = True
             return
         limit = self.limit
         limit.at = None
@@ -237,39 +226,28 @@ class Flight:
                 if left <= 0:
                     self._out_of_time(start)
             limit.at = end
-            guard, own_s = self.guard, self._bound.silence_s
-            usual_s = guard.read_timeout_s
+            guard, own_s, base = self.guard, self._bound.silence_s, self._base_read
+            usual_s, number = guard.read_timeout_s, start.number
             # Where silence is bounded as ever there is nothing to say.
             if (
-                start.number > 1
+                number > 1
                 or not guard.is_hard
-                or self._base_read is not None
+                or base is not None
                 or (own_s and usual_s and own_s > usual_s)
             ):
-                self._bound_silence(start, left, context)
-        self._sent = True
+                # Sockets that keep to the limit need no help; but the `ttl=` of a
+                # repeat is made of this. An answer's body is read after the call.
+                no_less = number == 1 or streams(self._operation.model)
+                set_timeout(
+                    context,
+                    left,
+                    configured_s=usual_s if base is None else base,
+                    own_s=own_s,
+                    only_longer=guard.is_hard and no_less,
+                )
+        self.sent = True
         if self.owns_retries and start.number > 1 and "retries" in context:
             context["retries"]["max"] = self._max_attempts
-
-    def _bound_silence(
-        self, start: StartAttempt, left: float, context: MutableMapping[str, Any]
-    ) -> None:
-        """Say botocore how long one silence may be, where sockets alone do not do."""
-        base, own_s = self._base_read, self._bound.silence_s
-        configured_s = self.guard.read_timeout_s if base is None else base
-        # Sockets that keep to the limit need no help; but the `ttl=` of a repeat is
-        # made of this. The body of an answer is read when the call is over.
-        is_hard = self.guard.is_hard
-        only_longer = is_hard and (start.number == 1 or streams(self._operation.model))
-        if only_longer and not (own_s and configured_s and own_s > configured_s):
-            return
-        set_timeout(
-            context,
-            left,
-            configured_s=configured_s,
-            own_s=own_s,
-            only_longer=only_longer,
-        )
 
     def _out_of_time(self, start: StartAttempt) -> None:
         """The call's time ended while the attempt was being made ready."""
@@ -294,6 +272,29 @@ class Flight:
             reason="deadline",
             scope=binding.scope.key,
         )
+
+    def is_well(self, event: Mapping[str, Any]) -> bool:
+        """Is it an answer that asks for nothing, seen without waiting?"""
+        if not self.owns_retries:
+            return False
+        try:
+            # As `outcome_of` does, without a frame for each step.
+            http, parsed = response = event["response"]
+            told = parsed.get("ResponseMetadata")
+            if http.status_code >= 300 or (
+                told and told.get("HTTPStatusCode", 200) >= 300
+            ):
+                return False
+            if event["operation"].service_model.service_name == "dynamodb":
+                expected = http.headers.get(CHECKSUM)
+                if expected and crc32(http._content) & 0xFFFFFFFF != int(expected):
+                    return False
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return False  # no answer, or one that must be waited for
+        self._on_wire = False
+        if self.trace is not None:
+            self.trace.answered(response)
+        return True
 
     def needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """Answer botocore: a number to try again, None to leave it to others."""

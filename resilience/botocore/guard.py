@@ -1,7 +1,5 @@
 """What stands around one client: it starts flights and hears botocore's events."""
 
-import os
-import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,16 +7,19 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from resilience.context import ambient_key, deadline_at
+from resilience.context import ambient_criticality, ambient_key, deadline_at, inbound
+from resilience.core.outcome import OK
 from resilience.drilling import live_drill
+from resilience.drivers.blocking import drive
 
 from .conditions import can_carry
 from .emitter import Handler, UnknownEmitter
 from .flight import Flight, current
+from .making import making
 from .operation import Operation
 from .owners import strangers
 from .takeover import Takeover
-from .timeouts import PER_REQUEST, READ, bound_connecting, unbound_connecting
+from .timeouts import PER_REQUEST, bound_connecting, unbound_connecting, unheard
 from .transfer import carry
 from .verify import response
 from .worker import ThreadedFlight, in_worker
@@ -41,8 +42,6 @@ except (AttributeError, ImportError):  # a botocore or urllib3 of another shape
 
 SERVER_FAULT = 500
 ATTRIBUTE = "_resilience_guard"
-_making = threading.Lock()
-"""Held while a guard is made: the first calls of a client wait for one another."""
 Native = Callable[[str, Mapping[str, Any]], Any]
 
 
@@ -156,7 +155,7 @@ class Guard:
 
     # -- calls -------------------------------------------------------------------
 
-    def call(  # noqa: C901, PLR0912 - flat: each frame costs every call
+    def call(  # noqa: C901, PLR0912, PLR0915 - flat: each frame costs every call
         self,
         name: str,
         params: Mapping[str, Any],
@@ -188,7 +187,14 @@ class Guard:
             bound.is_keyed or ambient_key.get() is not None
         ):
             applied = operation.apply(bound, params)
-        facts = operation.facts(bound, params)
+        facts = bound.facts  # as `Operation.facts` finds it, but for its frame
+        if (
+            facts is None
+            or deadline_at.get() is not None
+            or inbound.get() is not None
+            or ambient_criticality.get() is not None
+        ):
+            facts = operation.facts(bound, params)
         if applied is not None:
             params = applied.params
             facts = facts._replace(keyed_means=applied.means)
@@ -205,7 +211,11 @@ class Guard:
             flown.append(flight)
         token = current.set(flight)
         try:
-            flight.arrive()
+            asked = flight._loop.arrive()
+            if asked.start is None or flight.lookout is not None:
+                drive(flight._arrive(asked))
+            else:
+                flight._start = asked.start
             if isinstance(flight, ThreadedFlight):
                 answer = in_worker(flight, native, name, params)
             else:
@@ -215,11 +225,23 @@ class Guard:
             self.watch(flight, error)
             raise
         else:
-            flight.succeeded(answer)
+            start = flight._start
+            if start is None or start.number > 1 or flight.lookout is not None:
+                flight.succeeded(answer)
+            else:
+                flight._loop.done(1, OK)
             return answer
         finally:
             current.reset(token)
-            flight.gone()
+            limit = flight.limit
+            if (
+                flight._loop.finished is None
+                or flight.lookout is not None
+                or flight.trace is not None
+            ):
+                flight.gone()
+            elif not limit.kept:
+                limit.at = None
 
     def watch(self, flight: Flight, error: Exception) -> None:
         """Warn when *error* ended *flight* and nobody was asked about a repeat."""
@@ -267,7 +289,7 @@ class Guard:
 
     def _will_follow(self, name: str) -> None:
         """There may be calls of operation *name* that are followed, in any thread."""
-        with _making:
+        with making():
             self._follow(name)
 
     def _follow(self, name: str) -> None:
@@ -302,6 +324,8 @@ class Guard:
         flight = current.get()  # as _mine does, but for its frame
         if flight is None or flight.guard is not self:
             return None if native is None else native(**event)
+        if flight.is_well(event):
+            return None
         if flight.trace is not None:
             flight.trace.answered(event["response"])
         try:
@@ -345,12 +369,8 @@ class Guard:
         """As `_request_created`, where botocore knows no timeout of one request."""
         self._request_created(request)
         context = getattr(request, "context", None) or {}
-        wanted, usual = context.get(READ), self.read_timeout_s
-        if wanted is not None and usual is not None and wanted > usual:
-            text = (
-                f"this botocore knows no timeout of one request: a read ends after "
-                f"{usual:g} s, though attempt_timeout allows {wanted:g} s"
-            )
+        text = unheard(context, self.read_timeout_s)
+        if text:
             self.say("attempt-timeout-unheard", text)
 
 
@@ -360,7 +380,7 @@ def guard_of(
     """The client's guard, made when it has none yet."""
     found: Guard | None = vars(client).get(ATTRIBUTE)
     if found is None:
-        with _making:
+        with making():
             found = vars(client).get(ATTRIBUTE)
             if found is None:
                 found = kind(client, registration)
@@ -377,19 +397,3 @@ def _drill(guard: Guard, client: Any) -> None:
         from .drilled import install as install_drill
 
         install_drill(guard, client, drill)
-
-
-def guards_of(registration: "Registration") -> list[Guard]:
-    """Those of all clients that have made calls under *registration*."""
-    with _making:
-        return [*registration.guards]
-
-
-def _renew_lock() -> None:
-    """Make the lock new, after a fork: nobody in the child would ever release it."""
-    global _making  # noqa: PLW0603 - one lock for the process
-    _making = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)

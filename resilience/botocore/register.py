@@ -20,7 +20,8 @@ from resilience.engine import PolicyEngine
 from .awaited import front_of, guard_kind, is_awaited
 from .default_session import attached, follow, is_boto3, leave
 from .extract import MAX_MESSAGE
-from .guard import ATTRIBUTE, Guard, guard_of, guards_of
+from .guard import ATTRIBUTE, Guard, guard_of
+from .making import making
 from .operation import HONOUR
 from .owners import CALL, native_owner, strangers
 from .takeover import CREATING
@@ -208,7 +209,9 @@ def _attach(
 def _give_back(known: Registration) -> None:
     """Have the session of *known*, and the clients that it made, bare."""
     known.engine = None
-    for guard in guards_of(known):
+    with making():
+        guards = [*known.guards]
+    for guard in guards:
         guard.remove()
     session = None if known.session is None else known.session()
     if session is not None:

@@ -22,6 +22,7 @@ MOVED = frozenset(
 )
 """Codes by which a service says: ask elsewhere."""
 MISDIRECTED = 421
+CHECKSUM = "x-amz-crc32"
 
 
 def outcome_of(event: Mapping[str, Any]) -> Outcome | None:
@@ -57,7 +58,7 @@ def with_invocation(outcome: Outcome, context: Mapping[str, Any] | None) -> Outc
 
 def _is_whole(http: Any) -> bool:
     """Does a DynamoDB answer match the checksum it came with?"""
-    expected = str(http.headers.get("x-amz-crc32", ""))
+    expected = str(http.headers.get(CHECKSUM, ""))
     if not expected.isdecimal():
         return True
     return crc32(http.content) & 0xFFFFFFFF == int(expected)

@@ -8,7 +8,7 @@ is touched when neither the policy nor an ambient deadline sets a time.
 """
 
 import weakref
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from urllib3.util import Timeout
@@ -83,6 +83,22 @@ def set_timeout(
     read = timeout_s if longest is None else min(longest, timeout_s)
     context[READ] = max(SHORTEST_S, read)
     context[CONNECT] = max(SHORTEST_S, timeout_s)
+
+
+def unheard(context: Mapping[str, Any], usual_s: float | None) -> str:
+    """What a botocore that knows no timeout of one request will not do; empty: nothing.
+
+    Args:
+        context: botocore's, with the timeout that was set.
+        usual_s: the read timeout of the client.
+    """
+    wanted_s = context.get(READ)
+    if wanted_s is None or usual_s is None or wanted_s <= usual_s:
+        return ""
+    return (
+        f"this botocore knows no timeout of one request: a read ends after "
+        f"{usual_s:g} s, though attempt_timeout allows {wanted_s:g} s"
+    )
 
 
 def bound_connecting(client: Any) -> bool:

@@ -67,6 +67,10 @@ class ThreadedFlight(Flight):
             super().before_send(context)
             self._on_wire = True
 
+    def is_well(self, event: Mapping[str, Any]) -> bool:
+        """Not seen at a glance: its caller may have left."""
+        return False
+
     def needs_retry(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """As a flight does, while its caller waits."""
         with self._gate:

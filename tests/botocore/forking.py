@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 import resilience
 import resilience.botocore
-from resilience.botocore import guard
+from resilience.botocore.making import making
 
 
 POLICY = {
@@ -98,7 +98,7 @@ def locked(url):
     taken, done = threading.Event(), threading.Event()
 
     def hold():
-        with guard._making:
+        with making():
             taken.set()
             done.wait()
 

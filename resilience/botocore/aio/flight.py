@@ -6,7 +6,6 @@ one task.
 """
 
 import asyncio
-from binascii import crc32
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from resilience.core.outcome import Outcome
 from resilience.drivers.waiting import pause
 
 from .cuts import NEVER, Cuts
-from .outcomes import CHECKSUM, corrected, readable
+from .outcomes import corrected, readable
 
 
 class AioFlight(Flight):
@@ -105,29 +104,6 @@ class AioFlight(Flight):
         return is_cancelled or isinstance(error, TimeoutError)
 
     # -- from aiobotocore's events ---------------------------------------------------
-
-    def is_well(self, event: Mapping[str, Any]) -> bool:
-        """Is it an answer that asks for nothing, seen without waiting?"""
-        if not self.owns_retries:
-            return False
-        try:
-            # As `outcome_of` does, without a frame for each step.
-            http, parsed = response = event["response"]
-            told = parsed.get("ResponseMetadata")
-            if http.status_code >= 300 or (
-                told and told.get("HTTPStatusCode", 200) >= 300
-            ):
-                return False
-            if event["operation"].service_model.service_name == "dynamodb":
-                expected = http.headers.get(CHECKSUM)
-                if expected and crc32(http._content) & 0xFFFFFFFF != int(expected):
-                    return False
-        except (AttributeError, LookupError, TypeError, ValueError):
-            return False  # no answer, or one that must be waited for
-        self._on_wire = False
-        if self.trace is not None:
-            self.trace.answered(response)
-        return True
 
     async def asked(self, native: Handler | None, event: dict[str, Any]) -> Any:
         """Answer `needs-retry`: a number to try again, None to leave it to others."""

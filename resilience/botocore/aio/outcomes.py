@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import EndpointConnectionError
 
+from resilience.botocore.response import CHECKSUM
 from resilience.core.outcome import Outcome
 
 from . import native
-
-
-CHECKSUM = "x-amz-crc32"
 
 
 class Read(NamedTuple):
