@@ -6,11 +6,12 @@ a connection class, a way of connecting that somebody has put in its place) is l
 it is: deadlines are soft there, and the guard says so once.
 """
 
+import select
 import socket
 import sys
 import weakref
 from functools import partial
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from botocore import awsrequest, exceptions
@@ -48,6 +49,24 @@ class _Deadlined:
 
     sock: Any
     timeout: Any
+    _idle: tuple[Any, int, Any] | None = None
+    """The socket, its descriptor, and what asks whether there is something to read."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Is it open, with nothing to read? The pool asks before each request.
+
+        As urllib3's own, which makes and registers anew what asks.
+        """
+        sock, idle = self.sock, self._idle
+        if idle is None or idle[0] is not sock or idle[1] != sock.fileno():
+            poll = getattr(select, "poll", None)
+            if sock is None or type(poll) is not BuiltinFunctionType:
+                return bool(super().is_connected)  # type: ignore[misc]  # the base's
+            asking = poll()
+            asking.register(sock, select.POLLIN)
+            self._idle = idle = sock, sock.fileno(), asking
+        return not idle[2].poll(0)
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request; a connection that is open already changes hands."""
