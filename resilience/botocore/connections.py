@@ -24,6 +24,8 @@ from .sockets import Bounded, bind, bounded, limit_now, peeking, tls
 from .timeouts import SHORTEST_S, Limit
 
 
+TOGETHER = 16 * 1024
+"""A body of no more bytes goes out with the head of its request."""
 EXPECT_S = 2.0
 """With less time than this nobody waits for `100 Continue`: botocore would wait for a
 second, and no timeout ends that."""
@@ -51,6 +53,8 @@ class _Deadlined:
     timeout: Any
     _idle: tuple[Any, int, Any] | None = None
     """The socket, its descriptor, and what asks whether there is something to read."""
+    _held = b""
+    """The head of a request whose body is still to come."""
 
     @property
     def is_connected(self) -> bool:
@@ -78,7 +82,37 @@ class _Deadlined:
                 sock.limit = limit
             else:
                 bind(sock, limit)
+        body = kwargs.get("body")
+        if type(body) is bytes and 0 < len(body) <= TOGETHER:
+            return self._request_together(args, kwargs)
         return super().request(*args, **kwargs)  # type: ignore[misc]  # the base's
+
+    def _request_together(self, args: Any, kwargs: Any) -> Any:
+        """Send head and body of a small request in one piece.
+
+        botocore would, for the sake of delayed acknowledgements; but urllib3 2 gives it
+        one after the other.
+        """
+        own = vars(self)
+        if not (kwargs.get("chunked") or "Expect" in (kwargs.get("headers") or ())):
+            own["send"] = self._hold
+        try:
+            found = super().request(*args, **kwargs)  # type: ignore[misc]  # the base's
+        finally:
+            own.pop("send", None)
+            held, self._held = self._held, b""
+        if held:  # the head came with its body, or has none
+            super().send(held)  # type: ignore[misc]  # the base's
+        return found
+
+    def _hold(self, data: bytes) -> None:
+        """Keep the head until the body is there."""
+        held, self._held = self._held, b""
+        if not held:
+            self._held = data
+            return
+        del vars(self)["send"]
+        super().send(held + data)  # type: ignore[misc]  # the base's
 
     def _handle_expect_response(self, message_body: Any) -> Any:
         """As botocore's own; the file from which it reads `100 Continue` is ours."""
