@@ -1,5 +1,6 @@
-"""What one connection of ours sends, seen from the other end of a socket pair."""
+"""What one connection of ours sends, and whether it is taken for an open one."""
 
+import select
 import socket
 
 import pytest
@@ -101,3 +102,42 @@ def test_a_tunnel_comes_first(monkeypatch):
     assert found.startswith(b"CONNECT orders.example:443 ")
     assert found.endswith(b"\r\n\r\nbody")
     assert found.count(b"POST / HTTP/1.1") == found.count(b"body") == 1
+
+
+@pytest.mark.parametrize("asks", ["poll", "select"])
+def test_an_idle_connection_is_looked_at(asks, monkeypatch):
+    """One that was closed, or that has something to say, is used no more."""
+    conn = DeadlineHTTPConnection("127.0.0.1", 1)
+    if asks == "select":  # as where gevent has put its own in its place
+
+        def poll():
+            made.append(native())
+            return made[-1]
+
+        made, native = [], select.poll
+        monkeypatch.setattr(select, "poll", poll)
+    found = [conn.is_connected]
+    for said in (b"HTTP/1.1 408", None):
+        conn.sock, peer = socket.socketpair()
+        found += [conn.is_connected, conn.is_connected]
+        if said is None:
+            peer.close()
+        else:
+            peer.send(said)
+        found.append(conn.is_connected)
+        peer.close()
+        conn.sock.close()
+
+    assert found == [False, True, True, False, True, True, False]
+    assert asks == "poll" or len(made) >= 6
+
+
+def test_a_closed_socket_is_not_taken_for_another():
+    """A descriptor that was given to somebody else is not the connection's."""
+    conn = DeadlineHTTPConnection("127.0.0.1", 1)
+    conn.sock, peer = socket.socketpair()
+    with peer:
+        assert conn.is_connected
+        conn.sock.close()
+        with pytest.raises(ValueError, match="descriptor"):  # as urllib3's own
+            _ = conn.is_connected

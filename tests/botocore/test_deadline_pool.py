@@ -1,7 +1,6 @@
 """The client's own pool, proxies and certificates under deadlines."""
 
 import contextlib
-import select
 import socket
 import threading
 
@@ -59,45 +58,6 @@ def test_connections_are_used_again(tls, serve, dial):
     assert (1, 3) == (server.connections, len(server.seen))
     (conn,) = idle(client)
     assert conn.sock.limit.at is None
-
-
-@pytest.mark.parametrize("asks", ["poll", "select"])
-def test_an_idle_connection_is_looked_at(asks, monkeypatch):
-    """One that was closed, or that has something to say, is used no more."""
-    conn = connections.DeadlineHTTPConnection("127.0.0.1", 1)
-    if asks == "select":  # as where gevent has put its own in its place
-
-        def poll():
-            made.append(native())
-            return made[-1]
-
-        made, native = [], select.poll
-        monkeypatch.setattr(select, "poll", poll)
-    found = [conn.is_connected]
-    for said in (b"HTTP/1.1 408", None):
-        conn.sock, peer = socket.socketpair()
-        found += [conn.is_connected, conn.is_connected]
-        if said is None:
-            peer.close()
-        else:
-            peer.send(said)
-        found.append(conn.is_connected)
-        peer.close()
-        conn.sock.close()
-
-    assert found == [False, True, True, False, True, True, False]
-    assert asks == "poll" or len(made) >= 6
-
-
-def test_a_closed_socket_is_not_taken_for_another():
-    """A descriptor that was given to somebody else is not the connection's."""
-    conn = connections.DeadlineHTTPConnection("127.0.0.1", 1)
-    conn.sock, peer = socket.socketpair()
-    with peer:
-        assert conn.is_connected
-        conn.sock.close()
-        with pytest.raises(ValueError, match="descriptor"):  # as urllib3's own
-            _ = conn.is_connected
 
 
 @pytest.mark.slow
