@@ -117,7 +117,7 @@ class HostRows:
         self._alarmed = -LENGTH
         """The newest tick in which anybody had something bad to tell."""
         self._cache: dict[int, Sums] | None = None
-        self._bad: dict[int, dict[int, int]] = {}
+        self._bad: dict[int, dict[int, int]] | None = None
         """Tick -> the place of a peer's row -> what that had to tell that is bad."""
         self._readable = False
 
@@ -142,7 +142,7 @@ class HostRows:
             self._peers = member.peers
             found = self._number() if self._peers else 0
             self._rows = member.rows_of(found)
-            self._bad = {}
+            self._bad = None
             if self._rows:
                 self._hash = found
             self.lag = LAG if self._rows else 0
@@ -166,8 +166,7 @@ class HostRows:
         self._row = None
         self._peers, self._rows = (), ()
         self.lag = 0
-        self._cache = None
-        self._bad = {}
+        self._cache = self._bad = None
         self._readable = False
 
     def _copy(self, row: memoryview, tick: int) -> None:
@@ -296,6 +295,8 @@ class HostRows:
             return own
         at = RING + HEAD_CELLS + tick % LENGTH * TICK_CELLS
         sums: list[int] | None = None
+        if self._bad is None:
+            self._bad = {}
         bad = self._bad[tick] = {}
         for place, row in enumerate(self._rows):
             if row[at] != tick or row[HASH] != self._hash:
@@ -323,7 +324,7 @@ class HostRows:
             if tick - LENGTH < seen < tick - _OPEN
         }
         self._bad = {
-            seen: bad for seen, bad in self._bad.items() if seen in self._cache
+            seen: bad for seen, bad in (self._bad or {}).items() if seen in self._cache
         }
 
     def worst(self, oldest: int, newest: int) -> int:
@@ -332,7 +333,7 @@ class HostRows:
         unknown, sums = 0, {-1: own}
         for tick in range(oldest, newest + 1):
             total = self.total(tick)
-            bad = self._bad.get(tick)
+            bad = None if self._bad is None else self._bad.get(tick)
             if bad is None:  # peers came or went since it was read
                 unknown += total.worst
                 continue
