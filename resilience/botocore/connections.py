@@ -101,7 +101,7 @@ class _Deadlined:
         finally:
             own.pop("send", None)
             held, self._held = self._held, b""
-        if held:  # the head came with its body, or has none
+        if held:  # nothing came after it: an older urllib3 gives both at once
             super().send(held)  # type: ignore[misc]  # the base's
         return found
 
