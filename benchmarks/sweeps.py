@@ -157,6 +157,7 @@ KEYS = (
 )
 CONSTANTS = (
     Knob("hedging.MOST_CREDIT", (3.0, 10.0, 30.0, 100.0), (TAIL, SLOW), "", 30.0),
+    Knob("hedging.MOST_PATIENCE", (0.0, 0.05, 0.1, 0.2, 0.3), (TAIL,), "", 0.1),
     Knob("hedging.FIRST_CREDIT", (0.0, 1.0, 10.0, 30.0), (TAIL,), "", 10.0),
     *(
         Knob(

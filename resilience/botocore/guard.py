@@ -234,11 +234,7 @@ class Guard:
         finally:
             current.reset(token)
             limit = flight.limit
-            if (
-                flight._loop.finished is None
-                or flight.lookout is not None
-                or flight.trace is not None
-            ):
+            if flight._loop.finished is None or flight.lookout is not None:
                 flight.gone()
             elif not limit.kept:
                 limit.at = None

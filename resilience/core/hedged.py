@@ -30,9 +30,6 @@ HARMLESS = frozenset({"safe", "keyed"})
 
 CALM = frozenset({"closed", "disabled", "shadow"})
 """States of a breaker in which hedges may add load."""
-RESERVE = 3.0
-"""Hedges that all but a call's last one leave to those: who waits longest comes first
-where there is not enough for all."""
 
 
 def hedges(binding: Binding, facts: Facts) -> bool:
@@ -165,8 +162,7 @@ class HedgedCall(Call):
             return None
         if breaker is not None and binding.breaker_acts and not _is_calm(breaker):
             return None
-        is_last = self._due >= self.hedging.policy.max_hedges
-        if not load.take(0.0 if is_last else RESERVE):
+        if not load.take():
             return None
         cost = None if budget is None else budget.withdraw(TIMED_OUT, now)
         is_granted = cost is not None or not binding.budget_acts

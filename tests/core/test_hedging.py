@@ -8,6 +8,7 @@ from resilience.core.hedging import (
     FIRST_CREDIT,
     MAX_METHODS,
     MOST_CREDIT,
+    MOST_PATIENCE,
     MOST_UNANSWERED,
     ExtraLoad,
     Hedgings,
@@ -91,6 +92,28 @@ def test_methods_share_the_budget_not_the_delay():
     assert fast is hedgings.of(policy, "a/Fast")
 
 
+def test_few_hedges_go_to_whom_waited_longest():
+    """A percentile of latency is stretched as the first credit runs out, no other."""
+    policy = hedging(delay_s=None, quantile=0.5, min_samples=1)
+    found = Hedgings().of(policy, "a/B")
+    found.sample(0.1)
+    late_s = found.delay_s(0.0)
+    for _ in range(int(FIRST_CREDIT) // 2):
+        found.extra_load.failed()
+
+    assert pytest.approx(late_s * (1.0 + MOST_PATIENCE / 2)) == found.delay_s(0.0)
+
+    for _ in range(int(FIRST_CREDIT)):
+        found.extra_load.failed()
+
+    assert pytest.approx(late_s * (1.0 + MOST_PATIENCE)) == found.delay_s(0.0)
+
+    for _ in range(1000):
+        found.extra_load.answered()
+
+    assert late_s == found.delay_s(0.0)
+
+
 def test_methods_are_bounded():
     """Later methods share one delay, so a scope does not grow with names."""
     hedgings, policy = Hedgings(), hedging()
@@ -102,8 +125,15 @@ def test_methods_are_bounded():
 
 
 def test_fixed_delay_needs_no_samples():
-    """A delay that was written holds from the first call on."""
-    assert 1.0 == Hedgings().of(hedging(), "a/B").delay_s(0.0)
+    """A delay that was written holds from the first call on, credit or none."""
+    found = Hedgings().of(hedging(), "a/B")
+
+    assert 1.0 == found.delay_s(0.0)
+
+    for _ in range(int(FIRST_CREDIT)):
+        found.extra_load.failed()
+
+    assert 1.0 == found.delay_s(0.0)
 
 
 def test_mode_is_no_part_of_the_state():
