@@ -17,6 +17,7 @@ from resilience.lab.audit import Audit, all_services
 from resilience.lab.audit import audit as audit_writes
 
 from . import render
+from .options import FORMAT
 
 
 @click.command()
@@ -33,13 +34,7 @@ from . import render
     type=click.Choice(["enforce", "observe", "bypass"]),
     help="As if the engine were in this mode.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 def audit(
     files: tuple[str, ...],
     services: tuple[str, ...],

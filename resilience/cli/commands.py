@@ -22,6 +22,7 @@ from .drill import drill
 from .explain_call import explain_call
 from .host import status, top
 from .live import explain_live
+from .options import FORMAT
 from .replay import replay
 from .service_config import service_config
 from .simulate import simulate
@@ -35,14 +36,6 @@ try:
 except PackageNotFoundError:  # run from a checkout
     _VERSION = "unknown"
 
-_FORMAT = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_VERSION, "--version", message="resilience %(version)s")
@@ -55,7 +48,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True)
-@_FORMAT
+@FORMAT
 def check(files: tuple[str, ...], form: str) -> None:
     """Read FILES, later ones over earlier ones, and show every problem."""
     problems: Sequence[Any] = ()
@@ -100,7 +93,7 @@ def check(files: tuple[str, ...], form: str) -> None:
     type=click.Choice(["enforce", "observe", "bypass"]),
     help="As if the engine were in this mode.",
 )
-@_FORMAT
+@FORMAT
 def explain(
     words: tuple[str, ...],
     *,
@@ -144,7 +137,7 @@ def explain(
 @cli.command()
 @click.argument("old")
 @click.argument("new")
-@_FORMAT
+@FORMAT
 def diff(old: str, new: str, form: str) -> None:
     """Show what changes for whom from OLD to NEW; exit 1 if anything does."""
     try:
@@ -159,7 +152,7 @@ def diff(old: str, new: str, form: str) -> None:
 
 
 @cli.command()
-@_FORMAT
+@FORMAT
 def schema(form: str) -> None:  # noqa: ARG001  a schema is JSON in either format
     """Print the JSON Schema of the policy format, for editors."""
     from resilience.policy.schema import json_schema

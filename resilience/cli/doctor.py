@@ -14,6 +14,7 @@ from rich.text import Text
 from resilience.lab.doctor import Diagnosis, Finding, Security, diagnose
 
 from . import render
+from .options import FORMAT
 
 
 _FILE = click.Path(exists=True, dir_okay=False)
@@ -50,13 +51,7 @@ _MARKS = {"problem": "problem", "advice": "advice", "fact": "ok"}
     show_default=True,
     help="Seconds for everything together.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 def doctor(
     target: str, security: Security | None, timeout_s: float, form: str, **given: Any
 ) -> None:

@@ -13,6 +13,7 @@ import click
 from resilience.errors import PolicyError
 
 from . import render
+from .options import FORMAT
 
 
 @click.command()
@@ -24,13 +25,7 @@ from . import render
     metavar="TEXT",
     help="'amplification <= 1.2', 'recovery <= 2s'; beside what FILE expects.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 def drill(file: str, assertions: tuple[str, ...], form: str) -> None:
     """Inject the faults of FILE into real calls, and judge how they went.
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from . import render
+from .options import FORMAT
 from .printable import printable
 
 
@@ -28,13 +29,7 @@ _MOST_CHANGES = 10
 @click.command("explain-call")
 @click.argument("call_id")
 @click.argument("records", nargs=-1, required=True)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 def explain_call(call_id: str, records: tuple[str, ...], form: str) -> None:
     """Show what was decided for the call CALL_ID, and on what evidence.
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from resilience.lab.host import HostScope, HostView, look
 
 from . import keys, render
+from .options import FORMAT
 
 
 if TYPE_CHECKING:
@@ -38,13 +39,7 @@ _MOST_PIDS = 8
 
 @click.command()
 @_NAME
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 def status(name: str | None, form: str) -> None:
     """Show once what this host's processes share under `state: host`, and drills."""
     found = look(name)

@@ -14,6 +14,7 @@ from resilience.errors import PolicyError
 from resilience.lab.claims import AssertionSyntaxError
 
 from . import render
+from .options import FORMAT
 
 
 if TYPE_CHECKING:
@@ -51,13 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", default=0, show_default=True, help="Of draws that were not recorded."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 def replay(  # noqa: PLR0917  click passes them by name
     records: tuple[str, ...],
     policies: tuple[str, ...],

@@ -15,6 +15,7 @@ import click
 from resilience.errors import PolicyError
 
 from . import render
+from .options import FORMAT
 
 
 if TYPE_CHECKING:
@@ -60,13 +61,7 @@ _OURS = "ours"
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes; else all cores."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="text for people, json with stable keys for programs.",
-)
+@FORMAT
 @click.option("--list", "is_list", is_flag=True, help="List the built-in scenarios.")
 def simulate(scenario: str | None, is_list: bool, form: str, **given: Any) -> None:  # noqa: FBT001  click passes it by name
     """Run SCENARIO (a built-in name or a file) under a policy in virtual time.

@@ -110,6 +110,9 @@ class Call(Healthy):
         if deadline is not None and deadline <= now:
             return self._refuse("deadline", "the deadline has passed", None, now)
         if retries is not None and not retries.may_add_load:
+            until = retries.queues_until(now, self.arrived_at, deadline)
+            if until is not None:
+                return self._wait("queued", until)
             return self._refuse("breaker-open", "", None, now)
         binding = self._binding
         if binding.breaker is None:

@@ -8,7 +8,7 @@ pay nothing. Owned by one call.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .allowance import fits, has_run_out
+from .allowance import fits, has_run_out, of_queue
 from .backoff import Backoff, with_pushback
 from .binding import Binding
 from .classify import verdict
@@ -24,6 +24,10 @@ MAX_HOST_ATTEMPTS = 1000
 """Where the host library decides: no host that works asks for more in one call."""
 LONGEST_HINT_S = 60.0
 """No wait that a server asks for holds a call longer, where no breaker says less."""
+
+QUEUES_UNITS = 1.0
+"""Attempt timeouts, and up to one more, that a repeat waits in which the breaker wants
+none (`when_open: wait`): about as long as all are kept out after a cut."""
 
 
 class Next(NamedTuple):
@@ -48,6 +52,7 @@ class Retries:
         "_cost",
         "_facts",
         "_free_next",
+        "_has_queued",
         "_idempotency",
         "_n",
         "_pending",
@@ -72,7 +77,7 @@ class Retries:
         self._n = 0
         self._cost: int | None = None
         self._pending: int | None = None
-        self._free_next = False
+        self._free_next = self._has_queued = False
         self.free = 0
         """Repeats of unprocessed work that were made so far."""
         self.last: Outcome | None = None
@@ -88,7 +93,7 @@ class Retries:
     ) -> Next:
         """What follows attempt *number*, which failed with *outcome*."""
         self.last = outcome
-        self._free_next = False
+        self._free_next = self._has_queued = False
         self._by_code[outcome.code] = self._by_code.get(outcome.code, 0) + 1
         if has_run_out(outcome, deadline, now):
             return Next("deadline")
@@ -145,7 +150,7 @@ class Retries:
         if denied and binding.budget_acts:
             hold_s = own_s if self._facts.wait_before_failing else 0.0
             return Next("retry-budget", hold_s=hold_s)
-        if not self.may_add_load or self._is_hopeless(now + wait_s):
+        if self._is_hopeless(now + wait_s):
             return Next("breaker-open")
         return Next("retry", wait_s, budget_would_deny=denied)
 
@@ -171,20 +176,47 @@ class Retries:
         return fits(wait_s, self._binding.scope.latency.expected_s, deadline, now)
 
     def _is_hopeless(self, moment: float) -> bool:
-        """A wait that can only end at an open breaker is not begun."""
+        """A wait that can only end at a breaker that says no is not begun."""
         breaker = self._binding.breaker
-        if breaker is None or not self._binding.breaker_acts:
+        if breaker is None or not self._binding.breaker_acts or self._may_queue:
             return False
-        return breaker.policy.when_open == "reject" and breaker.will_refuse(moment)
+        return not self.may_add_load or breaker.will_refuse(moment)
 
     @property
     def may_add_load(self) -> bool:
-        """False while a breaker ramps up, but for repeats of unprocessed work."""
+        """False while a breaker ramps up, but for repeats of unprocessed work.
+
+        And for one that has waited: it is as good as a call that comes for the first
+        time, which the breaker admits or not.
+        """
         binding = self._binding
         breaker = binding.breaker
-        if breaker is None or not binding.breaker_acts or self._free_next:
+        if breaker is None or not binding.breaker_acts:
             return True
-        return breaker.allows_retries
+        return self._free_next or self._has_queued or breaker.allows_retries
+
+    @property
+    def _may_queue(self) -> bool:
+        breaker = self._binding.breaker
+        return (
+            breaker is not None
+            and breaker.policy.when_open == "wait"
+            and breaker.state != "forced-open"
+        )
+
+    def queues_until(
+        self, now: float, arrived_at: float, deadline: float | None
+    ) -> float | None:
+        """Until when a repeat waits that may add no load now; None: it is not made."""
+        breaker = self._binding.breaker
+        if breaker is None or not self._may_queue:
+            return None
+        policy = breaker.policy
+        until = now + policy.unit_s * (QUEUES_UNITS + self._rng())
+        if until >= of_queue(policy, arrived_at, deadline):
+            return None
+        self._has_queued = True
+        return until
 
     def _own_wait(self, outcome: Outcome, retry: RetryPolicy) -> float:
         """The policy's wait after *outcome*, without what the server asked for."""

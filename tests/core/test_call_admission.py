@@ -207,6 +207,83 @@ def test_no_retries_while_ramping() -> None:
     assert finish_of(done(made, 1, RESET, 0.5)).reason == "breaker-open"
 
 
+def test_a_retry_may_wait_until_it_may_add_load() -> None:
+    """With `when_open: wait`, an attempt timeout or two, and then as who is new."""
+    binding = bind(
+        policy(
+            breaker=breaker(ramp_s=10.0, when_open="wait", unit_s=4.0),
+            retry_budget=budget("quota"),
+        )
+    )
+    binding.breaker.move("ramp", 0.0)
+    made = call(binding, rng=lambda: 0.0)
+    arrive(made)
+    step = done(made, 1, RESET, 0.5)
+
+    assert 1.5 == step.wake_at
+
+    step = made.advance(Woke(1.5), 1.5)
+
+    assert ((), 5.5) == (step.commands, step.wake_at)
+    assert (StartAttempt(2, None),) == made.advance(Woke(5.5), 5.5).commands
+    assert 486 == binding.budget._left
+
+    step = done(made, 2, RESET, 5.6)
+    step = made.advance(Woke(step.wake_at), step.wake_at)
+
+    assert () == step.commands
+    assert step.wake_at is not None
+
+
+@pytest.mark.parametrize(("when_open", "answered"), [("reject", 0), ("wait", 1)])
+def test_the_last_call_of_many_is_not_given_up(when_open: str, answered: int) -> None:
+    """Two attempts in a row without an answer, and nobody else left to be answered.
+
+    Evidence of others will not come any more, so who may wait tries once more.
+    """
+    kind = breaker(kind="adaptive", when_open=when_open)
+    binding = bind(policy(breaker=kind, attempt_timeout_s=1.0))
+    for moment in (0.0, 0.1, 0.2):
+        other = call(binding)
+        arrive(other, moment)
+        done(other, 1, OK, moment + 0.05)
+    made = call(binding, Facts(timeout_s=9.0), rng=lambda: 0.5)
+    step = made.advance(ARRIVED, 0.25)
+    while made.ended is None:
+        now = step.wake_at
+        step = made.advance(Woke(now), now)
+        if StartAttempt(3, 1.0) in step.commands:
+            done(made, 3, OK, now)
+
+    assert (2 + answered, bool(answered)) == (
+        made.ended.attempts,
+        made.ended.outcome == OK,
+    )
+
+
+def test_a_retry_waits_no_longer_than_its_call() -> None:
+    """Where the deadline comes first the real error is handed back at once."""
+    binding = bind(policy(breaker=breaker(ramp_s=10.0, when_open="wait", unit_s=4.0)))
+    binding.breaker.move("ramp", 0.0)
+    made = call(binding, Facts(timeout_s=5.4), rng=lambda: 0.0)
+    arrive(made)
+    step = done(made, 1, RESET, 0.5)
+
+    assert Finish(1, RESET, "breaker-open") == finish_of(
+        made.advance(Woke(step.wake_at), step.wake_at)
+    )
+
+
+def test_a_retry_does_not_wait_for_a_breaker_forced_open() -> None:
+    """Only somebody's hand ends it."""
+    binding = bind(policy(breaker=breaker(when_open="wait")))
+    made = call(binding)
+    arrive(made)
+    binding.breaker.move("forced-open", 0.2)
+
+    assert "breaker-open" == finish_of(done(made, 1, RESET, 0.5)).reason
+
+
 def test_a_retry_is_checked_again_when_it_wakes() -> None:
     """A ramp that began while it waited stops it; so does a deadline that is near."""
     binding = bind(policy(breaker=breaker(ramp_s=10.0), retry_budget=budget("quota")))
