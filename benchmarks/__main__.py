@@ -1,12 +1,14 @@
 """Print every figure: `python -m benchmarks [word ...]`, words pick modules by name.
 
-A benchmark is a module of this folder with a `report()` that returns text. What takes
-hours (`sweeps`) runs only where a word picks it; what needs an environment of its own
-is run there: `python -m benchmarks.aws_overrun_aio`.
+A benchmark is a module of this folder with a `report()` that returns text, and prints
+it when it is run. Each runs in a process of its own: what one has imported
+(OpenTelemetry's instrumentation, say) is no cost of another's calls. What takes hours
+(`sweeps`) runs only where a word picks it; what needs an environment of its own is run
+there: `python -m benchmarks.aws_overrun_aio`. Exit code 1 when one of them broke off.
 """
 
-import importlib
 import pkgutil
+import subprocess
 import sys
 
 import benchmarks
@@ -33,10 +35,15 @@ def main(words: list[str]) -> None:
     if "--help" in words or "-h" in words:
         print(__doc__, *names([""]), sep="\n  ")
         return
+    broken = []
     for name in names(words):
-        module = importlib.import_module(f"benchmarks.{name}")
-        print(f"== {name}")
-        print(module.report(), end="\n\n", flush=True)
+        print(f"== {name}", flush=True)
+        run = [sys.executable, "-m", f"benchmarks.{name}"]
+        if subprocess.run(run, check=False).returncode:
+            broken.append(name)
+        print(flush=True)
+    if broken:
+        sys.exit(f"broke off: {', '.join(broken)}")
 
 
 if __name__ == "__main__":
