@@ -132,7 +132,9 @@ class Relay:
                 other.sendall(data)
             except OSError:
                 break
-        other.close()
+        # `close` would leave whoever waits in its recv() there for good.
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
 
     def mute(self) -> None:
         """Nothing passes; connections stay."""
