@@ -208,6 +208,25 @@ def test_benchmarks(name):
     assert callable(importlib.import_module(f"benchmarks.{name}").report)
 
 
+def test_a_benchmark_that_breaks_off_is_told(monkeypatch):
+    """The others run all the same, and `make bench` does not end well."""
+    names = ["nobody", "shared_scope"]
+    monkeypatch.setattr(benchmarks.__main__, "names", lambda words: names)
+    runs = []
+
+    def run(command, **given):
+        runs.append(command[-1])
+        code = "import sys; sys.exit('nobody' in sys.argv[1])"
+        return native([sys.executable, "-c", code, command[-1]], **given)
+
+    native = subprocess.run
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit, match=r"broke off: nobody$"):
+        benchmarks.__main__.main([])
+
+    assert ["benchmarks.nobody", "benchmarks.shared_scope"] == runs
+
+
 def test_console_script():
     """The console script is there and has a function behind it."""
     (script,) = importlib.metadata.entry_points(

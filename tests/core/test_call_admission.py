@@ -211,7 +211,7 @@ def test_a_retry_may_wait_until_it_may_add_load() -> None:
     """With `when_open: wait`, an attempt timeout or two, and then as who is new."""
     binding = bind(
         policy(
-            breaker=breaker(ramp_s=10.0, when_open="wait", unit_s=4.0),
+            breaker=breaker(ramp_s=10.0, when_open="wait", unit_s=4.0, min_calls=9),
             retry_budget=budget("quota"),
         )
     )
@@ -228,11 +228,11 @@ def test_a_retry_may_wait_until_it_may_add_load() -> None:
     assert (StartAttempt(2, None),) == made.advance(Woke(5.5), 5.5).commands
     assert 486 == binding.budget._left
 
-    step = done(made, 2, RESET, 5.6)
-    step = made.advance(Woke(step.wake_at), step.wake_at)
+    again = done(made, 2, RESET, 5.6).wake_at
+    step = made.advance(Woke(again), again)
 
-    assert () == step.commands
-    assert step.wake_at is not None
+    assert binding.breaker.state == "ramp"
+    assert ((), again + 4.0) == (step.commands, step.wake_at)
 
 
 @pytest.mark.parametrize(("when_open", "answered"), [("reject", 0), ("wait", 1)])
